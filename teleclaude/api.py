@@ -1,0 +1,182 @@
+"""The ports between the core and everything outside it. The docstrings are the contract.
+
+An adapter is called through ``Adapter`` and calls back through ``Hub``; it sees nothing else of the core.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from teleclaude.clock import Clock
+from teleclaude.events import Event
+from teleclaude.model import Chunk, Gap, Principal
+from teleclaude.wire.base import Command
+
+R = TypeVar("R")
+
+
+class TaskPolicy(StrEnum):
+    """What happens when a task fails: the daemon stops, the task starts again with back-off, or the log says so."""
+
+    FATAL = "fatal"
+    RESTART = "restart"
+    REPORT = "report"
+
+
+class Tasks(Protocol):
+    """The only door to a new task."""
+
+    def spawn(
+        self,
+        work: Coroutine[Any, Any, None] | Callable[[], Coroutine[Any, Any, None]],
+        *,
+        name: str,
+        owner: str,
+        policy: TaskPolicy = TaskPolicy.REPORT,
+    ) -> asyncio.Task[None]:
+        """Start ``work``. ``RESTART`` needs a factory, since a coroutine runs only once."""
+        ...
+
+    async def cancel_owner(self, owner: str, timeout: float) -> list[str]:
+        """Cancel all tasks of ``owner`` and wait ``timeout`` seconds; answers the names of those that did not end."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line of readiness. ``ok`` False says that the part does not serve; ``detail`` says what is known."""
+
+    ok: bool
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    checks: Mapping[str, Check]
+
+    @property
+    def ok(self) -> bool:
+        return all(check.ok for check in self.checks.values())
+
+
+@dataclass(frozen=True, slots=True)
+class OutputText:
+    """A piece of ``format=text``: the decoded text of bytes ``[start, end)``."""
+
+    start: int
+    end: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutputState:
+    """The followed session changed its state."""
+
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutputExit:
+    """The last item of a followed session or execution, sent after all of its output."""
+
+    data: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class OutputHandedOff:
+    """The session lives on elsewhere; offsets continue there."""
+
+    computer: str
+    session_id: str
+    epoch: int
+
+
+OutputItem = Chunk | OutputText | Gap | OutputState | OutputExit | OutputHandedOff
+
+
+class OutputFollower(Protocol):
+    """A cursor on one stream. It reads at its caller's pace; a caller that stops asking costs nothing."""
+
+    @property
+    def offset(self) -> int:
+        """Where the next byte will come from."""
+        ...
+
+    async def next(self, timeout: float | None = None) -> OutputItem | None:
+        """The next item; None after ``timeout`` seconds without one. After ``OutputExit`` there is nothing more."""
+        ...
+
+
+class Hub(Protocol):
+    """What adapters may ask of the core. Every call is authorised, limited, routed and audited here."""
+
+    async def call(self, principal: Principal, command: Command[R], *, key: str | None = None) -> R:
+        """Run ``command`` as ``principal``. ``key`` is an idempotency key: a repeat gets the first reply, one still in
+        flight waits for it.
+
+        Raises ``TeleclaudeError`` only; each has a code.
+        """
+        ...
+
+    def follow_output(self, principal: Principal, request: Command[Any]) -> AbstractAsyncContextManager[OutputFollower]:
+        """Follow a stream from an offset (``FollowOutput``). Raises as ``call`` does, on entering."""
+        ...
+
+    def follow_events(
+        self, principal: Principal, after: int | None = None, sessions: frozenset[str] | None = None
+    ) -> AbstractAsyncContextManager[AsyncIterator[Event]]:
+        """All events after ``after`` (None: from now on), in order, at the caller's pace."""
+        ...
+
+    async def readiness(self) -> Readiness:
+        """Every part's check, answered within 2 s whatever hangs."""
+        ...
+
+    def metrics(self) -> bytes:
+        """Prometheus text exposition format 0.0.4."""
+        ...
+
+    def uptime_ms(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterContext:
+    """What an adapter is given at start. ``settings`` is its own config section, already validated."""
+
+    hub: Hub
+    tasks: Tasks
+    clock: Clock
+    computer: str
+    settings: Any
+    state_dir: Path
+    runtime_dir: Path
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Adapter(Protocol):
+    """Translates one outside protocol; an async context manager, entered once every core part is up.
+
+    An exception on entering leaves the daemon running and shows in readiness.
+    """
+
+    name: str
+
+    async def __aenter__(self) -> Adapter: ...
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        """Release everything; called once, under a deadline."""
+        ...
+
+    async def check(self) -> Check:
+        """Whether it serves right now; cheap, and bounded by the caller."""
+        ...
+
+
+AdapterFactory = Callable[[AdapterContext], Adapter]
+"""What an entry point of group ``teleclaude.adapters`` names."""

@@ -1,0 +1,94 @@
+"""Facts with a sequence number. One dataclass per thing that can happen; the union is closed."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import ClassVar
+
+from teleclaude.model import Gap
+
+
+@dataclass(frozen=True, slots=True)
+class SessionCreated:
+    type: ClassVar[str] = "session.created"
+    name: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionStateChanged:
+    type: ClassVar[str] = "session.state"
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionExited:
+    """The last fact about a run: comes after all of its output is recorded."""
+
+    type: ClassVar[str] = "session.exit"
+    state: str
+    code: int | None
+    signal: str | None
+    at: str | None
+    reason: str
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class SessionChanged:
+    """Name, tags or size are now these."""
+
+    type: ClassVar[str] = "session.changed"
+    name: str
+    tags: tuple[str, ...]
+    cols: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class SessionDeleted:
+    """Record and streams are gone."""
+
+    type: ClassVar[str] = "session.deleted"
+
+
+@dataclass(frozen=True, slots=True)
+class OutputGap:
+    type: ClassVar[str] = "output.gap"
+    stream: str
+    start: int
+    end: int
+    bytes: int | None
+    reason: str
+
+    @classmethod
+    def of(cls, stream: str, gap: Gap) -> OutputGap:
+        return cls(stream=stream, start=gap.start, end=gap.end, bytes=gap.bytes, reason=gap.reason)
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterFailed:
+    type: ClassVar[str] = "adapter.failed"
+    adapter: str
+    detail: str
+
+
+Fact = SessionCreated | SessionStateChanged | SessionExited | SessionChanged | SessionDeleted | OutputGap | AdapterFailed
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A recorded fact: ``seq`` grows by one over the daemon's whole life, restarts included."""
+
+    seq: int
+    at: datetime
+    type: str
+    session_id: str | None
+    execution_id: str | None
+    data: dict[str, object]
+
+
+def fact_data(fact: Fact) -> dict[str, object]:
+    """The fact's own members, as they stand in ``Event.data``."""
+    return asdict(fact)

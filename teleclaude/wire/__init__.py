@@ -1,0 +1,1 @@
+"""JSON to typed commands and back. One set of models validates every surface and describes it."""
