@@ -160,10 +160,18 @@ class SubprocessTimeoutError(DeadlineError):
     """A helper process outlived its deadline and was killed. ``timeout`` is in seconds."""
 
     def __init__(self, operation: str, timeout: float, pid: int) -> None:
-        super().__init__(
-            f"process {pid} did not end within {timeout:g} s and was killed", operation=operation, pid=pid
-        )
+        super().__init__(f"process {pid} did not end within {timeout:g} s and was killed", operation=operation, pid=pid)
         self.timeout = timeout
+        self.pid = pid
+
+
+class SubprocessStuckError(IndeterminateError):
+    """A helper process did not end even after SIGKILL; the kernel still holds it."""
+
+    def __init__(self, operation: str, pid: int) -> None:
+        super().__init__(
+            f"process {pid} survived SIGKILL; look at it with ps before trying again", operation=operation, pid=pid
+        )
         self.pid = pid
 
 
