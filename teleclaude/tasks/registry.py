@@ -188,10 +188,8 @@ class TaskRegistry:
     def _others(self, owner: str | None) -> dict[asyncio.Task[None], tuple[str, str]]:
         """Owner and name of each task of ``owner`` (None: of all) except the one that asks."""
         owners = self._tasks if owner is None else {owner: self._tasks.get(owner, {})}
+        found = {task: (holder, name) for holder, tasks in owners.items() for task, name in tasks.items()}
         current = asyncio.current_task()
-        return {
-            task: (holder, name)
-            for holder, tasks in owners.items()
-            for task, name in tasks.items()
-            if task is not current
-        }
+        if current is not None:
+            found.pop(current, None)
+        return found
