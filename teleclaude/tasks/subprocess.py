@@ -153,7 +153,7 @@ async def _end(transport: asyncio.SubprocessTransport, process: _Process, operat
         if not process.exited.is_set():
             _signal_group(process.pid, signal.SIGKILL)
         pipe = transport.get_pipe_transport(0)
-        if isinstance(pipe, asyncio.WriteTransport):
+        if isinstance(pipe, asyncio.WriteTransport) and pipe.get_write_buffer_size():
             # Closing would wait for what the process did not read.
             pipe.abort()
         transport.close()
