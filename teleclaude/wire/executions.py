@@ -1,0 +1,274 @@
+"""Commands and views of executions."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from teleclaude.clock import timestamp
+from teleclaude.errors import TooLargeError
+from teleclaude.model import (
+    CompletedState,
+    Execution,
+    ExecutionSpec,
+    FailedState,
+    FailureReason,
+    Lifetime,
+    Overflow,
+    Role,
+    StreamTotals,
+)
+from teleclaude.wire.base import Command, Line, Reference, Text, View
+from teleclaude.wire.sessions import MAX_TEXT_BYTES, Env, Name, Tags, WaitMs
+
+MAX_STRING_BYTES = 128 << 10
+"""Linux takes no argument or environment string of this size or more: MAX_ARG_STRLEN in execve(2), with its NUL."""
+
+MAX_DURATION_MS = 7 * 24 * 3_600_000
+
+Status = Literal[
+    "queued", "starting", "running", "paused", "stopping", "completed", "failed", "cancelled", "timed_out", "lost"
+]
+
+
+def _passable(text: str) -> str:
+    size = len(text.encode())
+    if size >= MAX_STRING_BYTES:
+        # Not a ValueError: this one has a code of its own on the wire.
+        raise TooLargeError(
+            f"an argument, script or variable has {size} bytes and the system takes at most {MAX_STRING_BYTES - 1}; "
+            "pass it by a file or by stdin",
+            operation="execution.start",
+        )
+    return text
+
+
+def _passable_env(env: dict[str, str]) -> dict[str, str]:
+    for name, value in env.items():
+        _passable(f"{name}={value}")
+    return env
+
+
+Argument = Annotated[Line, AfterValidator(_passable)]
+Argv = Annotated[list[Argument], Field(min_length=1, max_length=4096)]
+Script = Annotated[Line, Field(min_length=1), AfterValidator(_passable)]
+DurationMs = Annotated[int, Field(ge=1, le=MAX_DURATION_MS)]
+OutputBytes = Annotated[int, Field(ge=0, lt=2**63)]
+Input = Annotated[Text, Field(max_length=MAX_TEXT_BYTES)]
+
+
+class StreamView(View):
+    start: int
+    end: int
+    total: int
+    truncated: bool
+
+    @classmethod
+    def of(cls, totals: StreamTotals) -> StreamView:
+        return cls(start=totals.start, end=totals.end, total=totals.total, truncated=totals.truncated)
+
+
+class StreamsView(View):
+    stdout: StreamView
+    stderr: StreamView
+
+
+class ResultView(View):
+    repr: str
+    value: object = None
+    execution_count: int | None = None
+    display: dict[str, object] | None = None
+
+
+class ErrorView(View):
+    type: str
+    message: str
+    traceback: list[str]
+
+
+class ExecutionView(View):
+    id: str
+    session_id: str | None
+    status: Status
+    reason: FailureReason | None
+    exit_code: int | None
+    signal: str | None
+    started_at: str | None
+    completed_at: str | None
+    duration_ms: int | None
+    streams: StreamsView
+    result: ResultView | None
+    error: ErrorView | None
+    namespace_lost: bool | None = None
+
+    @classmethod
+    def of(cls, execution: Execution) -> ExecutionView:
+        state, ending = execution.state, execution.ending
+        streams = {name: StreamView.of(totals) for name, totals in execution.streams.items()}
+        none = StreamView.of(StreamTotals())
+        return cls(
+            id=execution.id,
+            session_id=execution.session_id,
+            status=state.name,
+            reason=state.reason if isinstance(state, FailedState) else None,
+            exit_code=ending.exit_code if ending else None,
+            signal=ending.signal if ending else None,
+            started_at=timestamp(execution.started_at) if execution.started_at else None,
+            completed_at=timestamp(ending.completed_at) if ending else None,
+            duration_ms=ending.duration_ms if ending else None,
+            streams=StreamsView(stdout=streams.get("stdout", none), stderr=streams.get("stderr", none)),
+            result=_result(execution),
+            error=_error(execution),
+            namespace_lost=ending.namespace_lost if ending else None,
+        )
+
+
+def _result(execution: Execution) -> ResultView | None:
+    result = execution.state.result if isinstance(execution.state, CompletedState) else None
+    if result is None:
+        return None
+    return ResultView(
+        repr=result.repr,
+        value=result.value,
+        execution_count=result.execution_count,
+        display=dict(result.display) if result.display is not None else None,
+    )
+
+
+def _error(execution: Execution) -> ErrorView | None:
+    error = execution.state.error if isinstance(execution.state, FailedState) else None
+    if error is None:
+        return None
+    return ErrorView(type=error.type, message=error.message, traceback=list(error.traceback))
+
+
+class ExecutionList(View):
+    executions: list[ExecutionView]
+
+
+class StartExecution(Command[ExecutionView]):
+    """Run ``argv``, or ``script`` by a shell. ``wait_ms`` waits that long for the end before answering.
+
+    ``stdin``: false is empty, true a pipe kept open for ``execution.input``, a text is the whole input.
+    """
+
+    operation = "execution.start"
+    role = Role.OPERATOR
+
+    argv: Argv | None = None
+    script: Script | None = None
+    shell: Annotated[Argument, Field(min_length=1)] | None = None
+    cwd: Line | None = None
+    env: Annotated[Env, AfterValidator(_passable_env)] = Field(default_factory=dict)
+    stdin: Input | bool = False
+    timeout_ms: DurationMs | None = None
+    idle_timeout_ms: DurationMs | None = None
+    max_output_bytes: OutputBytes | None = None
+    overflow: Annotated[Overflow, Field(strict=False)] | None = None
+    lifetime: Annotated[Lifetime, Field(strict=False)] = Lifetime.DETACHED
+    queue: bool = True
+    tags: Tags = Field(default_factory=list)
+    wait_ms: WaitMs = 0
+    computer: Name | None = None
+
+    @model_validator(mode="after")
+    def _coherent(self) -> StartExecution:
+        if (self.argv is None) == (self.script is None):
+            raise ValueError("give exactly one of argv and script")
+        if self.shell is not None and self.script is None:
+            raise ValueError("shell goes with script only")
+        if self.argv is not None and not self.argv[0]:
+            raise ValueError("the program's name is empty")
+        if self.script is not None and not self.script.strip():
+            raise ValueError("the script is empty")
+        return self
+
+    def spec(self, default_cwd: str) -> ExecutionSpec:
+        """The request as the model has it, in ``default_cwd`` when it names no directory."""
+        return ExecutionSpec(
+            cwd=default_cwd if self.cwd is None else self.cwd,
+            argv=None if self.argv is None else tuple(self.argv),
+            script=self.script,
+            shell=self.shell,
+            env=dict(self.env),
+            stdin=self.stdin,
+            timeout_ms=self.timeout_ms,
+            idle_timeout_ms=self.idle_timeout_ms,
+            max_output_bytes=self.max_output_bytes,
+            overflow=self.overflow,
+            lifetime=self.lifetime,
+            queue=self.queue,
+        )
+
+
+class GetExecution(Command[ExecutionView]):
+    """``wait_ms`` waits that long for its end."""
+
+    operation = "execution.get"
+    role = Role.VIEWER
+    mutates = False
+
+    id: Reference
+    wait_ms: WaitMs = 0
+
+
+class ListExecutions(Command[ExecutionList]):
+    operation = "execution.list"
+    role = Role.VIEWER
+    mutates = False
+
+
+class DeleteExecution(Command[ExecutionView]):
+    """Drop an ended execution with its files; answers what it was."""
+
+    operation = "execution.delete"
+    role = Role.OPERATOR
+
+    id: Reference
+
+
+class _Control(Command[ExecutionView]):
+    """Something done to an execution that has not ended."""
+
+    role: ClassVar[Role] = Role.OPERATOR
+
+    id: Reference
+
+
+class CancelExecution(_Control):
+    """TERM, CONT, then KILL after the configured grace. A second cancel answers the same."""
+
+    operation = "execution.cancel"
+
+
+class PauseExecution(_Control):
+    operation = "execution.pause"
+
+
+class ResumeExecution(_Control):
+    operation = "execution.resume"
+
+
+class InterruptExecution(_Control):
+    """SIGINT, as Ctrl-C would; it may live on."""
+
+    operation = "execution.interrupt"
+
+
+class SignalExecution(_Control):
+    operation = "execution.signal"
+
+    signal: Annotated[str, Field(min_length=1, max_length=16)]
+
+
+class InputExecution(_Control):
+    """Write ``text`` to its standard input."""
+
+    operation = "execution.input"
+
+    text: Input
+
+
+class CloseStdinExecution(_Control):
+    operation = "execution.close_stdin"
