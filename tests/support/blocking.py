@@ -26,7 +26,7 @@ CONTENDED = ("threading.Lock.acquire", "threading.Lock.acquire_lock")
 
 
 @contextmanager
-def no_blocking_calls(packages: Sequence[str | ModuleType]) -> Iterator[None]:
+def no_blocking_calls(packages: Sequence[ModuleType]) -> Iterator[None]:
     """Inside, a call that may block raises ``BlockingError`` when ``packages`` make it on a running loop."""
     guard = BlockBuster(packages)
     for name in (*CHEAP, *CONTENDED):
@@ -65,6 +65,12 @@ def _is_small_file(descriptor: int, limit: int) -> bool:
     return stat.S_ISREG(status.st_mode) and status.st_size <= limit
 
 
-def own_packages(root: Path) -> list[str]:
-    """The core and every adapter of the checkout at ``root``."""
-    return ["teleclaude", *(folder.name for folder in sorted((root / "adapters").glob("teleclaude_*")))]
+def own_packages(root: Path) -> list[ModuleType]:
+    """The core and every adapter of the checkout at ``root``, by their places: nothing is imported."""
+    return [_place(folder) for folder in (root / "teleclaude", *sorted((root / "adapters").glob("teleclaude_*")))]
+
+
+def _place(folder: Path) -> ModuleType:
+    module = ModuleType(folder.name)
+    module.__path__ = [str(folder)]
+    return module
