@@ -1,0 +1,23 @@
+"""``teleclaude`` and ``python -m teleclaude``: the command line, which starts the daemon when it says ``serve``."""
+
+from __future__ import annotations
+
+import sys
+
+from teleclaude.cli.main import main as command_line
+
+
+def main() -> int:
+    """Answers the exit code."""
+    return command_line(sys.argv[1:], _serve)
+
+
+def _serve(config: str | None) -> int:
+    # The daemon's imports would cost every other command its speed.
+    from teleclaude.daemon import main as daemon  # noqa: PLC0415
+
+    return daemon(config)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,25 @@
+"""The commands, in the order of the help. A new one is a module here and a line in ``COMMANDS``."""
+
+from __future__ import annotations
+
+from teleclaude.cli.command import Command
+from teleclaude.cli.commands import attach, create, end, keyboard, listing, logs, screen, serving, wait
+
+GROUPS = ("daemon", "sessions", "input", "output")
+
+COMMANDS: tuple[Command, ...] = (
+    serving.SERVE,
+    serving.VERSION,
+    create.NEW,
+    create.ADOPT,
+    listing.LS,
+    attach.ATTACH,
+    end.RESTART,
+    end.KILL,
+    keyboard.SEND,
+    keyboard.KEYS,
+    keyboard.SIGNAL,
+    screen.SCREEN,
+    logs.LOGS,
+    wait.WAIT,
+)

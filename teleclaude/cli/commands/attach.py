@@ -1,0 +1,59 @@
+"""``attach``: this terminal becomes the session's."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from typing import Any, NoReturn
+
+from teleclaude.cli.command import Command, Context
+from teleclaude.cli.failure import OK, CliError, UsageError
+from teleclaude.cli.values import session_path
+
+
+def _configure(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Show the session in this terminal. Detach with tmux's own keys (Ctrl-b d); the session goes on."
+    )
+    parser.add_argument("name", metavar="NAME", help="the session")
+
+
+def _attach(context: Context) -> int:
+    if not context.args.json and not (context.out.is_tty and sys.stdin is not None and sys.stdin.isatty()):
+        raise UsageError("attach needs a terminal; to read without one use: teleclaude logs -f")
+    if not context.client.is_local:
+        # The words to run come from the daemon: only our own may name them.
+        raise UsageError("attach works with the daemon of this computer only; run it there, over ssh for example")
+    argv = attach_argv(context.client.call("GET", session_path(context.args.name)))
+    if context.args.json:
+        context.out.json({"argv": argv})
+    else:
+        _become(argv)
+    return OK
+
+
+def attach_argv(session: dict[str, Any]) -> list[str]:
+    """The command that shows the session. Raises ``CliError`` when there is nothing to attach to."""
+    attach = session.get("attach")
+    if attach is None:
+        raise CliError(
+            f"{session['name']} is {session['state']} on {session['computer']}: no terminal to attach to here"
+        )
+    argv = attach.get("argv") if isinstance(attach, dict) else None
+    if not isinstance(argv, list) or not argv or not all(isinstance(word, str) and word for word in argv):
+        raise CliError("the daemon did not say how to attach")
+    return argv
+
+
+def _become(argv: list[str]) -> NoReturn:
+    # Python ignores SIGPIPE, and an ignored signal stays ignored in the program that follows.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    try:
+        os.execvp(argv[0], argv)
+    except OSError as error:
+        raise CliError(f"cannot run {argv[0]}: {error.strerror}") from error
+
+
+ATTACH = Command("attach", "sessions", "show a session in this terminal", _configure, _attach)
