@@ -1,0 +1,37 @@
+"""The daemon's settings: one strict model per section, read from a YAML file and the environment."""
+
+from teleclaude.config.load import load_config
+from teleclaude.config.problems import ConfigError
+from teleclaude.config.sections import (
+    AgentProfile,
+    ComputerConfig,
+    Config,
+    ExecutionsConfig,
+    LogConfig,
+    PythonConfig,
+    RedisConfig,
+    RedisPeer,
+    RestConfig,
+    SessionsConfig,
+    TelegramConfig,
+    TmuxConfig,
+    TrustedDir,
+)
+
+__all__ = [
+    "AgentProfile",
+    "ComputerConfig",
+    "Config",
+    "ConfigError",
+    "ExecutionsConfig",
+    "LogConfig",
+    "PythonConfig",
+    "RedisConfig",
+    "RedisPeer",
+    "RestConfig",
+    "SessionsConfig",
+    "TelegramConfig",
+    "TmuxConfig",
+    "TrustedDir",
+    "load_config",
+]
