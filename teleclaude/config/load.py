@@ -7,6 +7,7 @@ import os
 import stat
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +42,12 @@ def load_config(path: Path | None = None, environ: Mapping[str, str] = os.enviro
     return config
 
 
+@dataclass(frozen=True, slots=True)
 class _File:
     """What was read, and the mode of the file it was read from."""
 
-    def __init__(self, content: bytes, mode: int) -> None:
-        self.content = content
-        self.mode = mode
+    content: bytes
+    mode: int
 
 
 class _Loader:
@@ -62,7 +63,7 @@ class _Loader:
         self._variables[key] = variable
         kind = field_type(Config, key)
         if kind is None:
-            self._add(key, _unknown(key))
+            self._add_unknown(key)
             return
         try:
             value = read_value(kind, text)
@@ -96,10 +97,22 @@ class _Loader:
             if part in self._document.lines:
                 line = self._document.lines[part]
                 return Problem(f"{self._path}:{line}", key, what, line)
+            for path, variable in self._variables.items():
+                if part and path[:length] == part:
+                    return Problem(variable, key, what)
         return Problem(str(self._path), key, what)
 
     def _add(self, key: KeyPath, what: str) -> None:
         self._problems.append(self.problem(key, what))
+
+    def _add_unknown(self, key: KeyPath) -> None:
+        """``key`` or a part above it is no key: ``TELECLAUDE_SESION__MAX``."""
+        unknown = key
+        while len(unknown) > 1 and field_type(Config, unknown[:-1]) is None:
+            unknown = unknown[:-1]
+        near = difflib.get_close_matches(str(unknown[-1]), known_keys(Config, unknown[:-1]), n=1)
+        what = "unknown key" + (f"; did you mean {near[0]}?" if near else "")
+        self._problems.append(replace(self.problem(key, what), path=unknown))
 
     def _found(self, loc: KeyPath, kind: str, message: str, value: Any) -> None:
         key = tuple(part for part in loc if part != "[key]")
@@ -107,8 +120,9 @@ class _Loader:
             return
         message = message.removeprefix("Value error, ")
         if kind == "extra_forbidden":
-            message = _unknown(key)
-        elif kind == "missing":
+            self._add_unknown(key)
+            return
+        if kind == "missing":
             message = "this key is needed"
         elif kind == "model_type":
             message = "must be a mapping of keys; leave it out for the defaults"
@@ -116,15 +130,6 @@ class _Loader:
         if text is not None and key not in self._variables and kind == "string_type":
             message = f"{message}; {surprise(text, value)}"
         self._add(key, message)
-
-
-def _unknown(key: KeyPath) -> str:
-    parent = key[:-1]
-    # The part that is not known may stand further up: TELECLAUDE_SESION__MAX.
-    while parent and field_type(Config, parent) is None:
-        key, parent = parent, parent[:-1]
-    near = difflib.get_close_matches(str(key[-1]), known_keys(Config, parent), n=1)
-    return "unknown key" + (f"; did you mean {near[0]}?" if near else "")
 
 
 def _parse(path: Path, content: bytes) -> Document:
@@ -148,12 +153,14 @@ def _read(path: Path, *, required: bool) -> _File | None:
         return None
     except OSError as error:
         raise _whole_file(path, f"cannot be read: {error.strerror}") from None
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         status = os.fstat(descriptor)
         trouble = trust_problem(status, link, os.geteuid())
         if trouble:
             raise _whole_file(path, trouble)
-        return _File(file.read(MAX_BYTES + 1), status.st_mode)
+        return _File(os.read(descriptor, MAX_BYTES + 1), status.st_mode)
+    finally:
+        os.close(descriptor)
 
 
 def trust_problem(status: os.stat_result, link: os.stat_result, uid: int) -> str | None:

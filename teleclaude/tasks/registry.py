@@ -25,6 +25,7 @@ HEALTHY_SECONDS = 10.0
 """A restarted task that ran this long is taken to have succeeded, so its next failure backs off from the start."""
 
 DRAIN_SECONDS = 5.0
+CANCEL_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,18 @@ class TaskRegistry:
         """
         log.debug("tasks_cancelled", owner=owner)
         return sorted(name for _, name in await self._cancel(owner, timeout))
+
+    async def settle_owner(self, owner: str, timeout: float) -> list[str]:
+        """Wait up to ``timeout`` seconds for the tasks of ``owner`` to end by themselves, then cancel the rest.
+
+        Answers the names of those that had to be cancelled.
+        """
+        left = self._others(owner)
+        if left:
+            await asyncio.wait(left, timeout=timeout)
+        late = sorted(name for _, name in self._others(owner).values())
+        await self._cancel(owner, CANCEL_SECONDS)
+        return late
 
     async def drain(self, timeout: float) -> list[str]:
         """Cancel every task and wait ``timeout`` seconds in all; names as ``owner/name`` what did not end."""
