@@ -1,0 +1,185 @@
+"""Control over everything one execution started: its process group, and the descendants that left it.
+
+The leader was started in a session of its own, so session == group == pid, saved once and never looked up. While the
+leader is not reaped its number cannot pass to a stranger; ``release`` ends that time and every signal with it.
+Descendants that called setsid are found by descent, and once orphaned by the daemon's being their subreaper plus the
+execution's mark in their environment, or by its control group. Nothing else is ever signalled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+import structlog
+
+from teleclaude.model import ProcessIdentity
+from teleclaude.process.cgroup import Cgroup
+from teleclaude.process.orphans import is_subreaper, reap
+from teleclaude.process.proctable import (
+    STOPPED_STATES,
+    ProcessStat,
+    all_processes,
+    child_lister,
+    has_variable,
+    read_stat,
+)
+from teleclaude.tasks import send_signal
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+MARK_VARIABLE = "TELECLAUDE_EXECUTION_ID"
+"""Environment variable that names the execution to whatever it starts, and to us what it left behind."""
+
+PAUSE_SECONDS = 0.2
+KILL_SECONDS = 5.0
+_FIRST_POLL_SECONDS = 0.002
+_POLL_SECONDS = 0.05
+
+
+class ProcessGroup:
+    """One execution's processes. Methods that look at processes run in a thread; ``signal_group`` is instant."""
+
+    def __init__(self, leader: ProcessIdentity, execution_id: str, cgroup: Cgroup | None = None) -> None:
+        if leader.pid <= 1:
+            raise ValueError(f"{leader.pid} is no process group of ours")
+        self.leader = leader
+        self._mark = f"{MARK_VARIABLE}={execution_id}".encode()
+        self._cgroup = cgroup
+        self._released = False
+        self._escaped: set[tuple[int, int]] = set()
+
+    def signal_group(self, sig: signal.Signals) -> bool:
+        """Signal the process group alone, at once; False when nobody in it may be signalled."""
+        if self._released:
+            return False
+        try:
+            os.killpg(self.leader.pid, sig)
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            log.warning("signal_refused", pid=self.leader.pid, signal=sig.name)
+            return False
+        return True
+
+    async def send(self, sig: signal.Signals) -> None:
+        """Signal the group and every descendant outside it."""
+        await asyncio.to_thread(self._signal_all, sig)
+
+    async def stop(self, timeout: float = PAUSE_SECONDS) -> bool:
+        """SIGSTOP, verified: True when every member is stopped, False when some could not be within ``timeout``.
+
+        A member in an uninterruptible wait counts at the deadline: it stops before it runs its own code again.
+        """
+        states = await self._until(self._stop_once, lambda found: found <= {*STOPPED_STATES}, timeout)
+        return states <= {*STOPPED_STATES, "D"}
+
+    async def kill(self, timeout: float = KILL_SECONDS) -> list[ProcessStat]:
+        """SIGKILL until nobody is left; answers who still lived after ``timeout`` seconds."""
+        return await self._until(self._kill_once, lambda left: not left, timeout)
+
+    async def wait_empty(self, timeout: float) -> bool:
+        """Wait until no member lives; False after ``timeout`` seconds."""
+        return not await self._until(self._survivors, lambda left: not left, timeout)
+
+    def members(self) -> list[ProcessStat]:
+        """Everybody alive now, the leader included. Reads /proc."""
+        return [stat for stat in self._find().values() if not stat.has_ended]
+
+    def release(self) -> None:
+        """The leader is about to be reaped: from now on nobody is signalled, and the control group is removed."""
+        self._released = True
+        if self._cgroup is not None:
+            self._cgroup.remove()
+
+    async def _until(self, attempt: Callable[[], T], good: Callable[[T], bool], timeout: float) -> T:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
+        pause = _FIRST_POLL_SECONDS
+        while not good(answer := await asyncio.to_thread(attempt)) and loop.time() < deadline:
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _POLL_SECONDS)
+        return answer
+
+    def _signal_all(self, sig: signal.Signals) -> None:
+        self.signal_group(sig)
+        for stat in self.members():
+            if stat.group != self.leader.pid:
+                self._signal_one(stat, sig)
+
+    def _stop_once(self) -> frozenset[str]:
+        self._signal_all(signal.SIGSTOP)
+        return frozenset(stat.state for stat in self.members())
+
+    def _kill_once(self) -> list[ProcessStat]:
+        if self._cgroup is not None and not self._released:
+            self._cgroup.kill()
+        self.signal_group(signal.SIGKILL)
+        left = self._survivors()
+        for stat in left:
+            self._signal_one(stat, signal.SIGKILL)
+        return left
+
+    def _survivors(self) -> list[ProcessStat]:
+        # A process may get a new parent between two reads of /proc, so that nobody is there is looked up twice.
+        return self.members() or self.members()
+
+    def _signal_one(self, stat: ProcessStat, sig: signal.Signals) -> None:
+        try:
+            send_signal(stat.pid, stat.start_time, sig)
+        except PermissionError:
+            log.debug("signal_refused", pid=stat.pid, signal=sig.name)
+
+    def _find(self) -> dict[int, ProcessStat]:
+        found: dict[int, ProcessStat] = {}
+        leader = None if self._released else read_stat(self.leader.pid)
+        if leader is None:
+            return found
+        children = child_lister()
+        # Who loses its parent while we walk down is among the orphans by the time these are listed.
+        self._descend([leader], children, found)
+        self._descend(self._orphans(children), children, found)
+        if self._cgroup is not None:
+            self._descend(filter(None, map(read_stat, self._cgroup.pids())), children, found)
+        self._escaped.update((stat.pid, stat.start_time) for stat in found.values() if stat.session != self.leader.pid)
+        return found
+
+    def _descend(
+        self,
+        roots: Iterable[ProcessStat],
+        children: Callable[[int], Iterable[int]],
+        found: dict[int, ProcessStat],
+    ) -> None:
+        waiting = list(roots)
+        while waiting:
+            stat = waiting.pop()
+            if stat.pid in found:
+                continue
+            found[stat.pid] = stat
+            offspring = map(read_stat, children(stat.pid))
+            waiting += [child for child in offspring if child and child.parent == stat.pid]
+
+    def _orphans(self, children: Callable[[int], Iterable[int]]) -> Iterator[ProcessStat]:
+        if not is_subreaper():
+            yield from (stat for stat in all_processes() if stat.session == self.leader.pid)
+            return
+        for stat in filter(None, map(read_stat, children(os.getpid()))):
+            if stat.pid == self.leader.pid or not self._is_ours(stat):
+                continue
+            if stat.state == "Z":
+                reap(stat.pid)
+            else:
+                yield stat
+
+    def _is_ours(self, child: ProcessStat) -> bool:
+        """Whether a child of the daemon was adopted from this execution."""
+        return (
+            child.session == self.leader.pid
+            or (child.pid, child.start_time) in self._escaped
+            or has_variable(child.pid, self._mark)
+        )

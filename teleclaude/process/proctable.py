@@ -1,0 +1,99 @@
+"""What the kernel says about processes: proc(5). Reads only; where there is no /proc, nobody is found."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+PROC = Path("/proc")
+
+ENDED_STATES = ("Z", "X", "x")
+STOPPED_STATES = ("T", "t")
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessStat:
+    """A line of ``/proc/<pid>/stat``. ``start_time`` is in clock ticks since boot, ``state`` one letter."""
+
+    pid: int
+    state: str
+    parent: int
+    group: int
+    session: int
+    start_time: int
+
+    @property
+    def has_ended(self) -> bool:
+        return self.state in ENDED_STATES
+
+
+def parse_stat(line: bytes) -> ProcessStat:
+    """Parse a stat line; raises ``ValueError`` for anything else.
+
+    The command name stands in parentheses and may hold any byte, also parentheses: fields count from the last one.
+    """
+    head, _, tail = line.rpartition(b")")
+    fields = tail.split()
+    if len(fields) < 20:
+        raise ValueError("not a line of /proc/<pid>/stat")
+    return ProcessStat(
+        pid=int(head.partition(b" ")[0]),
+        state=fields[0].decode(),
+        parent=int(fields[1]),
+        group=int(fields[2]),
+        session=int(fields[3]),
+        start_time=int(fields[19]),
+    )
+
+
+def read_stat(pid: int) -> ProcessStat | None:
+    """The process now, a zombie too; None when there is none."""
+    try:
+        return parse_stat((PROC / str(pid) / "stat").read_bytes())
+    except OSError:
+        return None
+
+
+def all_processes() -> list[ProcessStat]:
+    """Every process there is: about 10 µs each, so not for hot paths."""
+    try:
+        pids = [int(entry.name) for entry in PROC.iterdir() if entry.name.isdigit()]
+    except OSError:
+        return []
+    return [stat for pid in pids if (stat := read_stat(pid))]
+
+
+def has_variable(pid: int, entry: bytes) -> bool:
+    """Whether the process was started with ``entry`` (``NAME=value``) in its environment; False when not readable."""
+    try:
+        return entry in (PROC / str(pid) / "environ").read_bytes().split(b"\0")
+    except OSError:
+        return False
+
+
+def child_lister() -> Callable[[int], Iterable[int]]:
+    """A function that names the children of a process.
+
+    The kernel lists them per thread where it was built with CONFIG_PROC_CHILDREN; else one scan of all processes
+    answers every question that is put to the function.
+    """
+    if (PROC / f"self/task/{os.getpid()}/children").exists():
+        return _children
+    by_parent: defaultdict[int, list[int]] = defaultdict(list)
+    for stat in all_processes():
+        by_parent[stat.parent].append(stat.pid)
+    return lambda pid: by_parent.get(pid, ())
+
+
+def _children(pid: int) -> list[int]:
+    found: list[int] = []
+    # What has ended meanwhile is passed over: its children have a new parent by now and are found there.
+    with suppress(OSError):
+        for task in (PROC / str(pid) / "task").iterdir():
+            with suppress(OSError):
+                found += map(int, (task / "children").read_bytes().split())
+    return found
