@@ -1,0 +1,109 @@
+"""Answers requests of one listening socket: matching, identity, errors, and an orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import socket
+
+import structlog
+from aiohttp import web
+
+from teleclaude.errors import ForbiddenError, InternalError, TeleclaudeError
+from teleclaude.model import Principal, Role
+from teleclaude_rest.connection import Connection, Listener
+from teleclaude_rest.errors import problem_response
+from teleclaude_rest.exchange import Exchange
+from teleclaude_rest.router import OPERATION, Router
+from teleclaude_rest.surface import Surface
+from teleclaude_rest.unixsocket import peer_uid
+
+log = structlog.get_logger(__name__)
+
+LOCAL = Principal("local", Role.OWNER)
+"""Whoever may open the unix socket."""
+
+BACKLOG = 128
+
+
+def local_peer(transport: asyncio.Transport) -> Principal:
+    """The owner, if the process at the other end of the unix socket runs as our own user."""
+    uid = peer_uid(transport.get_extra_info("socket"))
+    if uid != os.getuid():
+        log.warning("peer_refused", uid=uid)
+        raise ForbiddenError("this socket serves the daemon's own user only", operation=OPERATION)
+    return LOCAL
+
+
+class Server:
+    """Serves ``surface`` by ``router`` on sockets given to ``listen``. ``aclose`` may be called more than once."""
+
+    def __init__(self, surface: Surface, router: Router) -> None:
+        self._surface = surface
+        self._router = router
+        self._listener: Listener | None = None
+        self._accepting: asyncio.Server | None = None
+
+    async def listen(self, sock: socket.socket) -> None:
+        """Accept connections on a bound unix socket, each as the local owner."""
+        limit = int(self._surface.context.settings.max_connections)
+        listener = Listener(self._answer, local_peer, max_connections=limit, timing=self._surface.timing)
+        self._listener = listener
+        self._accepting = await asyncio.get_running_loop().create_unix_server(listener, sock=sock, backlog=BACKLOG)
+
+    @property
+    def listening(self) -> bool:
+        return self._accepting is not None and self._accepting.is_serving()
+
+    @property
+    def connections(self) -> int:
+        return len(self._listener.connections) if self._listener else 0
+
+    async def aclose(self) -> None:
+        """Stop accepting, let replies end within ``Timing.stop``, then cut what is left."""
+        if self._accepting is not None:
+            self._accepting.close()
+            self._accepting = None
+        self._surface.stop.end()
+        listener, self._listener = self._listener, None
+        if listener is None:
+            return
+        listener.pre_shutdown()
+        try:
+            async with asyncio.timeout(2 * self._surface.timing.stop + 1):
+                await listener.shutdown(self._surface.timing.stop)
+        except TimeoutError:
+            log.warning("connections_cut", count=len(listener.connections))
+        finally:
+            listener.abort()
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        request_id = secrets.token_hex(8)
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            try:
+                response = await self._dispatch(request, request_id)
+            except TeleclaudeError as error:
+                response = problem_response(error)
+            except ConnectionError:
+                raise
+            except Exception:
+                log.exception("request_failed", method=request.method)
+                response = problem_response(
+                    InternalError("the daemon met a defect of its own; its log has the trace", operation=OPERATION)
+                )
+        if not response.prepared:
+            response.headers.setdefault("X-Request-Id", request_id)
+        return response
+
+    async def _dispatch(self, request: web.BaseRequest, request_id: str) -> web.StreamResponse:
+        connection = request.protocol
+        assert isinstance(connection, Connection)
+        if connection.refusal is not None:
+            response = problem_response(connection.refusal)
+            response.force_close()
+            return response
+        assert connection.principal is not None
+        match = self._router.find(request.method, request.raw_path)
+        exchange = Exchange(self._surface, request, connection, connection.principal, match, request_id)
+        return await match.route.handle(exchange)
