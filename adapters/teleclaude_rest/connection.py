@@ -34,7 +34,7 @@ class Connection(web.RequestHandler):
     """aiohttp's HTTP protocol with an identity, a stall guard and our shape of errors.
 
     ``refusal`` is why every request of this connection is to be refused, ``client`` ends the waits of its requests when
-    it goes away.
+    it goes away, ``answering`` says that a handler is at work.
     """
 
     def __init__(self, listener: Listener, *, loop: asyncio.AbstractEventLoop, **settings: Any) -> None:
@@ -42,8 +42,10 @@ class Connection(web.RequestHandler):
         self.client = Scopes()
         self.refusal: TeleclaudeError | None = None
         self.principal: Principal | None = None
+        self.answering = False
         self._listener = listener
         self._wire: asyncio.Transport | None = None
+        self._serving: asyncio.Task[Any] | None = None
         self._guard: asyncio.TimerHandle | None = None
         self._broken = False
         self._heard = 0.0
@@ -64,6 +66,9 @@ class Connection(web.RequestHandler):
         self._wire = None
         self.client.end()
         super().connection_lost(exc)
+        if self._serving is not None and not self.answering:
+            # It may be waiting for the rest of a refused body, which will not come.
+            self._serving.cancel()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -75,6 +80,7 @@ class Connection(web.RequestHandler):
 
     async def start(self) -> None:
         """Serve requests until the connection is done; then unsent bytes have a deadline too."""
+        self._serving = asyncio.current_task()
         try:
             await super().start()
         finally:
@@ -95,7 +101,7 @@ class Connection(web.RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         """The reply to what could not be read as HTTP, or to a defect of ours; it closes the connection."""
-        self._broken = True
+        self._broken, self._heard = True, self._loop.time()
         if isinstance(exc, ConnectionError):
             raise exc
         if request.writer.output_size > 0:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import secrets
 import socket
+from typing import Any
 
 import structlog
 from aiohttp import web
@@ -44,6 +45,7 @@ class Server:
         self._router = router
         self._listener: Listener | None = None
         self._accepting: asyncio.Server | None = None
+        self._answers: set[asyncio.Task[Any]] = set()
 
     async def listen(self, sock: socket.socket) -> None:
         """Accept connections on a bound unix socket, each as the local owner."""
@@ -77,12 +79,34 @@ class Server:
             log.warning("connections_cut", count=len(listener.connections))
         finally:
             listener.abort()
+            await self._end_answers()
+
+    async def _end_answers(self) -> None:
+        """End the handlers whose client had gone before; what they asked of the core goes on there."""
+        for task in self._answers:
+            task.cancel()
+        if self._answers:
+            _, left = await asyncio.wait(self._answers, timeout=self._surface.timing.stop)
+            if left:
+                log.warning("handlers_not_ended", count=len(left))
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        connection, task = request.protocol, asyncio.current_task()
+        assert isinstance(connection, Connection)
+        assert task is not None
+        self._answers.add(task)
+        task.add_done_callback(self._answers.discard)
+        connection.answering = True
+        try:
+            return await self._guarded(request, connection)
+        finally:
+            connection.answering = False
+
+    async def _guarded(self, request: web.BaseRequest, connection: Connection) -> web.StreamResponse:
         request_id = secrets.token_hex(8)
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
-                response = await self._dispatch(request, request_id)
+                response = await self._dispatch(request, connection, request_id)
             except TeleclaudeError as error:
                 response = problem_response(error)
             except ConnectionError:
@@ -96,9 +120,7 @@ class Server:
             response.headers.setdefault("X-Request-Id", request_id)
         return response
 
-    async def _dispatch(self, request: web.BaseRequest, request_id: str) -> web.StreamResponse:
-        connection = request.protocol
-        assert isinstance(connection, Connection)
+    async def _dispatch(self, request: web.BaseRequest, connection: Connection, request_id: str) -> web.StreamResponse:
         if connection.refusal is not None:
             response = problem_response(connection.refusal)
             response.force_close()

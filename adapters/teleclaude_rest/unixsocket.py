@@ -45,7 +45,7 @@ async def private_socket(path: Path) -> AsyncIterator[socket.socket]:
             yield sock
         finally:
             if identity is not None and _identity(path) == identity:
-                path.unlink(missing_ok=True)
+                await asyncio.to_thread(path.unlink, missing_ok=True)
     finally:
         sock.close()
 
@@ -95,7 +95,7 @@ async def _clear(path: Path) -> None:
         raise ConflictError(f"{path} is not a socket; move it away", operation=OPERATION)
     if await _answers(path):
         raise ConflictError(f"another process answers at {path}; stop it first", operation=OPERATION)
-    path.unlink(missing_ok=True)
+    await asyncio.to_thread(path.unlink, missing_ok=True)
 
 
 async def _answers(path: Path) -> bool:
