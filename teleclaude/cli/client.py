@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from teleclaude.cli.endpoint import Endpoint
-from teleclaude.cli.failure import ABSENT, BAD_CONFIG, TRY_AGAIN, CliError, ConnectionFailedError, RefusedError
+from teleclaude.cli.failure import ABSENT, BAD_CONFIG, TRY_AGAIN, CliError, ConnectionFailedError, refusal_of
 from teleclaude.cli.sse import EventParser, ServerEvent
 
 CONNECT_SECONDS = 2.0
@@ -165,13 +165,13 @@ class Client:
     def _refusal(self, response: http.client.HTTPResponse) -> CliError:
         try:
             problem = self._object(self._read(response))
-            return RefusedError(str(problem["detail"]), str(problem["code"]), problem)
         except ConnectionFailedError as error:
             return error
-        except (CliError, KeyError):
-            return CliError(
-                f"{self._endpoint} answered {response.status} without saying why; is it a teleclaude daemon?"
-            )
+        except CliError:
+            problem = {}
+        if "code" in problem and "detail" in problem:
+            return refusal_of(problem)
+        return CliError(f"{self._endpoint} answered {response.status} without saying why; is it a teleclaude daemon?")
 
     @contextmanager
     def _failures(self) -> Iterator[None]:

@@ -47,3 +47,8 @@ class RefusedError(CliError):
         super().__init__(f"{detail} ({code})", TRY_AGAIN if code in _TEMPORARY else REFUSED)
         self.code = code
         self.fields = fields
+
+
+def refusal_of(problem: Mapping[str, object]) -> RefusedError:
+    """The refusal that a problem object (RFC 9457) stands for."""
+    return RefusedError(str(problem.get("detail")), str(problem.get("code")), problem)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from teleclaude.cli.failure import TRY_AGAIN, CliError, ConnectionFailedError, RefusedError
+from teleclaude.cli.failure import TRY_AGAIN, CliError, ConnectionFailedError, RefusedError, refusal_of
 from teleclaude.cli.output import Output
 from teleclaude.cli.record import Record, gap_below
 from teleclaude.cli.sse import ServerEvent
@@ -94,6 +94,8 @@ class Follower:
         for event in events:
             self._is_steady = True
             data = _data(event)
+            if event.name == "error":
+                raise refusal_of(data)
             if event.name == "output":
                 self._output(data)
             elif event.name == "gap":

@@ -26,7 +26,6 @@ def main(argv: Sequence[str], serve: Serve) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        out.abandon()
         return BROKEN_PIPE
 
 
@@ -34,6 +33,7 @@ def _run(argv: Sequence[str], serve: Serve, out: Output) -> int:
     try:
         args = parse(argv)
     except SystemExit as end:
+        out.flush()
         return end.code if isinstance(end.code, int) else 0
     command = next(command for command in COMMANDS if command.name == args.command)
     return command.run(Context(args=args, out=out, environ=os.environ, serve=serve))

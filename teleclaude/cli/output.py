@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import sys
 from contextlib import suppress
-from typing import TextIO
+from typing import Any, BinaryIO, TextIO
 
 from teleclaude.cli.escapes import plain
 from teleclaude.cli.failure import CliError
@@ -34,15 +35,22 @@ class Output:
         self.line(json.dumps(value, indent=2 if self.is_tty and not compact else None))
 
     def data(self, data: bytes) -> None:
+        """At once, so that a follower's reader waits for nothing."""
         if self._stdout is None:
             raise BrokenPipeError
         try:
-            self._stdout.buffer.write(data)
-            self._stdout.buffer.flush()
-        except BrokenPipeError:
-            raise
+            self._stdout.flush()
+            _write_all(self._stdout.buffer, data)
         except OSError as error:
+            self._abandon()
+            if isinstance(error, BrokenPipeError):
+                raise
             raise CliError(f"cannot write the output: {error.strerror}") from error
+
+    def flush(self) -> None:
+        """Write what others printed to stdout; raises as ``data`` does."""
+        if self._stdout is not None:
+            self.data(b"")
 
     def note(self, text: str) -> None:
         """One line on stderr."""
@@ -60,14 +68,26 @@ class Output:
             return os.get_terminal_size(self._stdout.fileno()).columns or _DEFAULT_WIDTH
         return _DEFAULT_WIDTH
 
-    def abandon(self) -> None:
-        """After ``BrokenPipeError``: keep the interpreter from writing once more at its exit."""
+    def _abandon(self) -> None:
+        """Keep the interpreter from failing once more at its exit, when it writes what is left."""
         if self._stdout is None:
             return
         with suppress(OSError):
             devnull = os.open(os.devnull, os.O_WRONLY)
             os.dup2(devnull, self._stdout.fileno())
             os.close(devnull)
+
+
+def _write_all(stream: BinaryIO, data: bytes) -> None:
+    """Past Python's buffer: whether there is one depends on the environment, and so does whether it writes all."""
+    raw: Any = getattr(stream, "raw", stream)
+    rest = memoryview(data)
+    while rest:
+        written = raw.write(rest)
+        if written is None:  # whoever shares the terminal made it non-blocking
+            select.select([], [raw], [])
+        else:
+            rest = rest[written:]
 
 
 def standard_output() -> Output:

@@ -48,8 +48,9 @@ def attach_argv(session: dict[str, Any]) -> list[str]:
 
 
 def _become(argv: list[str]) -> NoReturn:
-    # Python ignores SIGPIPE, and an ignored signal stays ignored in the program that follows.
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    # Python ignores these two, and an ignored signal stays ignored in the program that follows.
+    for ignored in (signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(ignored, signal.SIG_DFL)
     try:
         os.execvp(argv[0], argv)
     except OSError as error:
