@@ -87,11 +87,10 @@ class Connection(web.RequestHandler):
             self._arm()
 
     def data_received(self, data: bytes) -> None:
-        if self._broken:
-            # The parser cannot go on; reading goes on so that the client gets to see why.
-            self._heard = self._loop.time()
-            return
-        super().data_received(data)
+        self._heard = self._loop.time()
+        # After a fault the parser cannot go on; reading goes on so that the client gets to see why.
+        if not self._broken:
+            super().data_received(data)
 
     def handle_error(
         self,
@@ -101,7 +100,6 @@ class Connection(web.RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         """The reply to what could not be read as HTTP, or to a defect of ours; it closes the connection."""
-        self._broken, self._heard = True, self._loop.time()
         if isinstance(exc, ConnectionError):
             raise exc
         if request.writer.output_size > 0:
@@ -113,7 +111,8 @@ class Connection(web.RequestHandler):
         return _Lingering(response, self)
 
     async def linger(self) -> None:
-        """Take in what the client still sends, until it is quiet or its time is up."""
+        """Take in what a refused client still sends, until it is quiet or its time is up."""
+        self._broken, self._heard = True, self._loop.time()
         deadline = self._loop.time() + self._listener.timing.linger
         while self._wire is not None and (now := self._loop.time()) < deadline:
             if now - self._heard > QUIET_SECONDS:

@@ -14,7 +14,6 @@ from teleclaude.errors import MalformedError, TeleclaudeError
 from teleclaude.model import Chunk, Gap
 from teleclaude.wire import jsonio
 from teleclaude.wire.base import Command
-from teleclaude.wire.problems import problem
 from teleclaude.wire.sessions import FollowOutput, GetSession, ResizeSession, SendBytes
 from teleclaude_rest import binding, frames
 from teleclaude_rest.errors import StoppingError
@@ -47,7 +46,7 @@ async def attach(exchange: Exchange) -> web.StreamResponse:
     session = await exchange.call(GetSession(id=request.id))
     async with exchange.surface.hub.follow_output(exchange.principal, request) as follower:
         _require_upgrade(exchange)
-        socket = web.WebSocketResponse(
+        socket = _Socket(
             heartbeat=exchange.surface.timing.heartbeat,
             timeout=CLOSE_SECONDS,
             max_msg_size=MAX_FRAME_BYTES,
@@ -60,6 +59,15 @@ async def attach(exchange: Exchange) -> web.StreamResponse:
         prefix, slash, _ = request.id.rpartition("/")
         await _Terminal(exchange, socket, f"{prefix}{slash}{session.id}").run(follower, hello)
     return socket
+
+
+class _Socket(web.WebSocketResponse):
+    """Leaves the closing of the connection to the end of the handler: at once, a client that is still sending an
+    oversized frame would be reset before it reads why.
+    """
+
+    def _close_transport(self) -> None:
+        pass
 
 
 class _Terminal:
@@ -95,10 +103,12 @@ class _Terminal:
                     given = jsonio.loads(message.data.encode(), operation=OPERATION)
                     size = binding.build(Resize, given if isinstance(given, dict) else {}, operation=OPERATION)
                 except TeleclaudeError as error:
-                    await self._say({"type": "error", **problem(error)})
+                    await self._refuse(error)
                     return _UNSUPPORTED if isinstance(error, MalformedError) else _POLICY
                 await self._do(ResizeSession(id=self._session_id, cols=size.cols, rows=size.rows))
             else:
+                if message.type is WSMsgType.ERROR:
+                    await self._exchange.connection.linger()
                 return _NORMAL
 
     async def _do(self, command: Command[Any]) -> None:
@@ -106,7 +116,7 @@ class _Terminal:
         try:
             await self._exchange.surface.hub.call(self._exchange.principal, command)
         except TeleclaudeError as error:
-            await self._say({"type": "error", "code": error.code, "detail": error.detail})
+            await self._refuse(error)
 
     async def _write(self, follower: OutputFollower) -> None:
         code = _NORMAL
@@ -121,7 +131,7 @@ class _Terminal:
         except ConnectionError:
             return
         except TeleclaudeError as error:
-            await self._say({"type": "error", "code": error.code, "detail": error.detail})
+            await self._refuse(error)
             code = _DEFECT
         except Exception:
             log.exception("tty_failed", session_id=self._session_id)
@@ -142,6 +152,9 @@ class _Terminal:
                 await self._say({"type": "exit", **item.data})
             case OutputHandedOff():
                 await self._say({"type": "handed_off", **frames.handed_off_object(item)})
+
+    async def _refuse(self, error: TeleclaudeError) -> None:
+        await self._say({"type": "error", "code": error.code, "detail": error.detail})
 
     async def _say(self, message: dict[str, object]) -> None:
         await self._socket.send_str(jsonio.dumps(message).decode())

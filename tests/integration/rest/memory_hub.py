@@ -72,12 +72,17 @@ class MemoryStream:
 class MemoryFollower:
     """Implements ``OutputFollower``."""
 
-    def __init__(self, stream: MemoryStream, offset: int, items: list[OutputItem]) -> None:
+    def __init__(
+        self, stream: MemoryStream, offset: int, items: list[OutputItem], failure: Exception | None = None
+    ) -> None:
         self._stream = stream
         self._items = items
+        self._failure = failure
         self.offset = offset
 
     async def next(self, timeout: float | None = None) -> OutputItem | None:
+        if self._failure is not None:
+            raise self._failure
         try:
             async with asyncio.timeout(timeout), self._stream.changed:
                 await self._stream.changed.wait_for(self._ready)
@@ -98,7 +103,9 @@ class MemoryFollower:
 
 @dataclass
 class MemoryHub:
-    """Implements ``Hub``. ``failures`` raises in place of a command; ``extra_items`` come first in every follow."""
+    """Implements ``Hub``. ``failures`` raise in place of a command, ``follow_failure`` in place of an item;
+    ``extra_items`` come first in every follow.
+    """
 
     max_sessions: int = 10
     failures: dict[type, Exception] = field(default_factory=dict)
@@ -110,6 +117,7 @@ class MemoryHub:
     principals: list[Principal] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     happened: asyncio.Condition = field(default_factory=asyncio.Condition)
+    follow_failure: Exception | None = None
     followers: int = 0
     waiting: int = 0
     checks: dict[str, Check] = field(default_factory=lambda: {"tmux": Check(True, "answers")})
@@ -143,7 +151,7 @@ class MemoryHub:
             raise GapError("these bytes are gone", start=stream.start, operation=request.operation)
         self.followers += 1
         try:
-            yield MemoryFollower(stream, offset, list(self.extra_items))
+            yield MemoryFollower(stream, offset, list(self.extra_items), self.follow_failure)
         finally:
             self.followers -= 1
 
