@@ -1,0 +1,378 @@
+"""What can be done with panes. Every target is an id of tmux; every effect is one submission."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pwd
+import re
+import secrets
+import signal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+
+from teleclaude.errors import ExitedError, InvalidError, NotFoundError, TeleclaudeError, UnavailableError
+from teleclaude.model import Cursor, PaneIdentity
+from teleclaude.tasks import process_start_time
+from teleclaude.tmux import info as panes_info
+from teleclaude.tmux import process, rows
+from teleclaude.tmux.failures import TmuxError
+from teleclaude.tmux.info import DeadStatus, PaneInfo
+from teleclaude.tmux.keys import pressing
+from teleclaude.tmux.line import (
+    ANCHOR_NAME,
+    Flag,
+    Option,
+    TmuxCommand,
+    command,
+    constant,
+    named,
+    nested,
+    new_name,
+    number,
+    pack,
+    pane,
+    path,
+    session,
+    shell_command,
+    text,
+)
+from teleclaude.tmux.server import TmuxServer
+from teleclaude.tmux.text import COOKED_LINE_BYTES, Pasted, longest_line, plan, typing
+from teleclaude.tmux.transport import ServerIdentity
+
+log = structlog.get_logger(__name__)
+
+MAX_SIDE = 10_000
+"""tmux's own limit of a window's width and height (WINDOW_MAXIMUM)."""
+
+_STATUS_SECONDS = 1.5
+_STATUS_POLL_SECONDS = 0.002
+_STATUS_POLL_MAX_SECONDS = 0.1
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_SCREEN_FORMAT = (
+    "#{pane_width}|#{pane_height}|#{cursor_x}|#{cursor_y}|#{cursor_flag}|#{alternate_on}|#{=512:pane_title}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CreatePane:
+    """A session to be. ``session_id`` is ours; ``command`` None is the shell as a login shell, a string is run by the
+    shell, a tuple runs as it is. ``shell`` None is the user's. ``recorder_command`` is a shell command that gets the
+    pane's output on its standard input.
+    """
+
+    session_id: str
+    name: str
+    command: str | tuple[str, ...] | None
+    cwd: str
+    recorder_command: str
+    env: Mapping[str, str] = field(default_factory=dict)
+    cols: int = 120
+    rows: int = 40
+    shell: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CapturedScreen:
+    """A pane's visible part, all from one moment. Each of the ``rows`` lines stands alone with its SGR sequences."""
+
+    cols: int
+    rows: int
+    cursor: Cursor
+    alternate: bool
+    title: str
+    ansi_lines: tuple[str, ...]
+
+
+class Panes:
+    """The panes of one server. Serialising what goes into one pane is the caller's duty."""
+
+    def __init__(self, server: TmuxServer) -> None:
+        self._server = server
+
+    @property
+    def server_identity(self) -> ServerIdentity | None:
+        return self._server.identity
+
+    async def create(self, request: CreatePane) -> PaneIdentity:
+        """Start a session with its recorder, so that not a byte is lost.
+
+        Raises ``ConflictError`` for a name in use, ``InvalidError`` for a directory that is none and
+        ``IndeterminateError`` after the deadline: then ``find_by_marker`` tells in time.
+        """
+        server = self._server.identity
+        target = Option("t", named(request.name))
+        marker = command("set-option", Flag("p"), target, text(panes_info.MARKER), text(request.session_id))
+        keep = command("set-option", Flag("p"), target, text("remain-on-exit"), text("on"))
+        record = command("pipe-pane", Flag("O"), target, shell_command(request.recorder_command))
+        try:
+            replies = await self._server.run(_new_session(request), marker, keep, record)
+        except (TmuxError, NotFoundError):
+            await self._undo(request.session_id)
+            raise
+        if server is None or server != self._server.identity:
+            raise UnavailableError("the tmux server ended just now; try again", operation="tmux.new-session")
+        session_id, pane_id, pid = replies[0].text.split("|")
+        return PaneIdentity(
+            server_pid=server.pid,
+            server_start=server.start,
+            session_id=session_id,
+            pane_id=pane_id,
+            pid=int(pid),
+            pid_start=process_start_time(int(pid)) or 0,
+        )
+
+    async def list_panes(self) -> list[PaneInfo]:
+        """Every pane of the server but our own anchor's."""
+        (reply,) = await self._server.run(command("list-panes", Flag("a"), Option("F", constant(panes_info.FORMAT))))
+        return [info for info in panes_info.parse_all(reply.lines) if info.name != ANCHOR_NAME]
+
+    async def pane(self, pane_id: str) -> PaneInfo:
+        """Raises ``NotFoundError``."""
+        (reply,) = await self._server.run(
+            command("display-message", Flag("p"), Option("t", pane(pane_id)), constant(panes_info.FORMAT))
+        )
+        info = panes_info.parse(reply.text)
+        if info is None:
+            raise NotFoundError(f"there is no pane {pane_id}", operation="tmux.display-message")
+        return info
+
+    async def find_by_marker(self, session_id: str) -> PaneInfo | None:
+        """The pane that ``create`` made for our ``session_id``, whatever its name is by now."""
+        return next((info for info in await self.list_panes() if info.marker == session_id), None)
+
+    def identity(self, info: PaneInfo) -> PaneIdentity:
+        """``info``'s pane, unmistakably; ``pid_start`` is 0 when its process has ended.
+
+        Raises ``UnavailableError`` when the server is gone.
+        """
+        server = self._server.identity
+        if server is None:
+            raise UnavailableError("the tmux server is gone, and the pane with it", operation="tmux.identity")
+        return PaneIdentity(
+            server_pid=server.pid,
+            server_start=server.start,
+            session_id=info.session_id,
+            pane_id=info.pane_id,
+            pid=info.pid,
+            pid_start=0 if info.dead else process_start_time(info.pid) or 0,
+        )
+
+    async def send_text(self, pane_id: str, value: str, *, submit: bool, submit_delay_ms: int = 0) -> None:
+        """Type ``value`` (several lines: paste it), then press Enter if ``submit``.
+
+        With a delay Enter is a write of its own: some programs take a fast one for a line end of the text.
+        Raises ``ExitedError`` for a dead pane, ``NotFoundError``, ``InvalidError``, ``TooLargeError``.
+        """
+        how = plan(value)
+        if longest_line(value) > COOKED_LINE_BYTES:
+            await self._refuse_cooked(pane_id)
+        together = submit and submit_delay_ms == 0
+        if isinstance(how, Pasted):
+            await self._paste(pane_id, how.data, submit=together)
+        else:
+            await self._send(pane_id, typing(pane_id, how.data) + ([_enter(pane_id)] if together else []))
+        if submit and not together:
+            await self._server.clock.sleep(submit_delay_ms / 1000)
+            await self._send(pane_id, [_enter(pane_id)])
+
+    async def send_keys(self, pane_id: str, keys: Sequence[str], repeat: int = 1) -> None:
+        """Press ``keys`` in order, ``repeat`` times over. Raises as ``send_text`` does."""
+        await self._send(pane_id, pressing(pane_id, keys, repeat))
+
+    async def send_bytes(self, pane_id: str, data: bytes) -> None:
+        """What a terminal sent, byte by byte. Raises as ``send_text`` does."""
+        await self._send(pane_id, typing(pane_id, data))
+
+    async def resize(self, pane_id: str, cols: int, rows: int) -> None:
+        """Hold the pane's window at this size until the next person attaches. Raises ``NotFoundError``."""
+        width, height = number(cols, 1, MAX_SIDE), number(rows, 1, MAX_SIDE)
+        await self._server.run(
+            command("resize-window", Option("t", pane(pane_id)), Option("x", width), Option("y", height))
+        )
+
+    async def capture(self, pane_id: str) -> CapturedScreen:
+        """The visible screen. Raises ``NotFoundError``."""
+        target = Option("t", pane(pane_id))
+        about, content = await self._server.run(
+            command("display-message", Flag("p"), target, constant(_SCREEN_FORMAT)),
+            command("capture-pane", Flag("e"), Flag("p"), Flag("N"), target),
+        )
+        width, height, x, y, visible, alternate, title = about.text.split("|", 6)
+        lines = (*content.lines, *([""] * int(height)))[: int(height)]
+        return CapturedScreen(
+            cols=int(width),
+            rows=int(height),
+            cursor=Cursor(x=int(x), y=int(y), visible=visible == "1"),
+            alternate=alternate == "1",
+            title=title,
+            ansi_lines=tuple(rows.self_contained(lines)),
+        )
+
+    async def history(self, pane_id: str, lines: int) -> tuple[str, ...]:
+        """The screen with up to ``lines`` rows of what scrolled out of it, each with its SGR sequences."""
+        start = Option("S", number(-lines, -1_000_000, 0))
+        (reply,) = await self._server.run(
+            command("capture-pane", Flag("e"), Flag("p"), start, Option("t", pane(pane_id)))
+        )
+        return tuple(rows.self_contained(reply.lines))
+
+    async def rename(self, session_id: str, name: str) -> None:
+        """Raises ``ConflictError`` for a name in use and ``NotFoundError``."""
+        await self._server.run(command("rename-session", Option("t", session(session_id)), new_name(name)))
+
+    async def kill(self, session_id: str) -> None:
+        """End a session with every process in it. One that is gone already is no error."""
+        try:
+            await self._server.run(command("kill-session", Option("t", session(session_id))))
+        except NotFoundError:
+            log.debug("session_gone_already", tmux_session=session_id)
+
+    async def start_recorder(self, pane_id: str, recorder_command: str) -> None:
+        """Send the pane's output to a new recorder from now on; one that still runs gets the end of its input."""
+        await self._server.run(
+            command("pipe-pane", Flag("O"), Option("t", pane(pane_id)), shell_command(recorder_command))
+        )
+
+    async def status_of_dead(self, pane_id: str) -> DeadStatus | None:
+        """How the pane's process ended, once it is known to have; None when the pane is gone.
+
+        tmux may need a moment to learn of it. What it does not know after a while is None in the answer.
+        """
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        wait = _STATUS_POLL_SECONDS
+        while True:
+            try:
+                info = await self.pane(pane_id)
+            except NotFoundError:
+                return None
+            if info.status.known or loop.time() - began > _STATUS_SECONDS:
+                return info.status
+            await asyncio.sleep(wait)
+            wait = min(wait * 2, _STATUS_POLL_MAX_SECONDS)
+            if process_start_time(info.pid) is None:
+                self._server.recall_dead_children()
+
+    async def signal_foreground(self, target: PaneIdentity, sig: signal.Signals) -> None:
+        """See ``process.signal_foreground``."""
+        await process.signal_foreground(target, sig)
+
+    async def _send(self, pane_id: str, commands: Sequence[TmuxCommand]) -> None:
+        """Run ``commands`` after leaving copy mode, in which keys would be commands of tmux."""
+        replies = await self._server.submit(pack([*_ready(pane_id), *commands]))
+        _refuse_dead(replies[0][0].text)
+
+    async def _paste(self, pane_id: str, data: bytes, *, submit: bool) -> None:
+        buffer = f"teleclaude-{pane_id[1:]}"
+        file = self._server.directory / f"paste-{secrets.token_hex(8)}"
+        try:
+            await asyncio.to_thread(_write_private, file, data)
+            commands = [
+                *_ready(pane_id),
+                command("load-buffer", Option("b", text(buffer)), path(str(file))),
+                _guarded_paste(pane_id, buffer),
+                *([_enter(pane_id)] if submit else []),
+            ]
+            replies = await self._server.submit(pack(commands))
+        except OSError as error:
+            raise UnavailableError(f"the text cannot be handed to tmux: {error}", operation="input") from error
+        finally:
+            await asyncio.to_thread(file.unlink, missing_ok=True)
+        _refuse_dead(replies[0][0].text)
+
+    async def _refuse_cooked(self, pane_id: str) -> None:
+        info = await self.pane(pane_id)
+        if await asyncio.to_thread(process.is_cooked, info.tty):
+            raise InvalidError(
+                f"the program reads whole lines, and the kernel keeps only {COOKED_LINE_BYTES} bytes of one: "
+                "send shorter lines or a file",
+                operation="input",
+            )
+
+    async def _undo(self, session_id: str) -> None:
+        """A session whose start failed half-way must not live on unrecorded."""
+        try:
+            info = await self.find_by_marker(session_id)
+            if info is not None:
+                await self.kill(info.session_id)
+        except TeleclaudeError as error:
+            log.warning("failed_start_not_removed", session_id=session_id, error=str(error))
+
+
+def _new_session(request: CreatePane) -> TmuxCommand:
+    for name in request.env:
+        if not _VARIABLE.fullmatch(name):
+            raise InvalidError(f"{name!r} is no name of an environment variable", operation="tmux.new-session")
+    return command(
+        "new-session",
+        Flag("d"),
+        Flag("P"),
+        Option("F", constant("#{session_id}|#{pane_id}|#{pane_pid}")),
+        Option("s", new_name(request.name)),
+        Option("x", number(request.cols, 1, MAX_SIDE)),
+        Option("y", number(request.rows, 1, MAX_SIDE)),
+        Option("c", path(_directory(request.cwd))),
+        *(Option("e", text(f"{name}={value}")) for name, value in request.env.items()),
+        *map(text, _argv(request)),
+    )
+
+
+def _directory(cwd: str) -> str:
+    """tmux would silently run in another directory."""
+    if not Path(cwd).is_absolute() or not Path(cwd).is_dir() or not os.access(cwd, os.X_OK):
+        raise InvalidError(
+            f"{cwd!r} is not an absolute path of a directory you may enter", operation="tmux.new-session"
+        )
+    return cwd
+
+
+def _argv(request: CreatePane) -> tuple[str, ...]:
+    """At least two words, always: tmux gives a single one to a shell."""
+    shell = request.shell or os.environ.get("SHELL") or pwd.getpwuid(os.getuid()).pw_shell or "/bin/sh"
+    match request.command:
+        case None:
+            return (shell, "-l")
+        case str(line):
+            return (shell, "-c", line)
+        case ():
+            raise InvalidError("the command is empty", operation="tmux.new-session")
+        case (program,):
+            return ("/bin/sh", "-c", 'exec "$0"', program)
+        case argv:
+            return argv
+
+
+def _ready(pane_id: str) -> list[TmuxCommand]:
+    target = Option("t", pane(pane_id))
+    return [
+        command("display-message", Flag("p"), target, constant("#{pane_dead}")),
+        command("copy-mode", Flag("q"), target),
+    ]
+
+
+def _refuse_dead(dead: str) -> None:
+    if dead == "1":
+        raise ExitedError("the pane's process has ended, nothing was typed; restart the session", operation="input")
+
+
+def _enter(pane_id: str) -> TmuxCommand:
+    return command("send-keys", Option("t", pane(pane_id)), text("Enter"))
+
+
+def _guarded_paste(pane_id: str, buffer: str) -> TmuxCommand:
+    """A paste into a dead pane ends tmux 3.3a with every session; nothing runs between the question and the paste."""
+    target = Option("t", pane(pane_id))
+    paste = command("paste-buffer", Flag("d"), Flag("p"), Option("b", text(buffer)), target)
+    drop = command("delete-buffer", Option("b", text(buffer)))
+    return command("if-shell", Flag("F"), target, constant("#{pane_dead}"), nested(drop), nested(paste))
+
+
+def _write_private(file: Path, data: bytes) -> None:
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(data)
