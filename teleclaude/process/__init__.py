@@ -1,0 +1,33 @@
+"""One-shot commands: started in their own session, watched, limited, and ended with everything they started."""
+
+from teleclaude.process.cgroup import CgroupRoot, find_delegated
+from teleclaude.process.drain import Sink
+from teleclaude.process.group import MARK_VARIABLE, ProcessGroup
+from teleclaude.process.leftovers import end_leftovers
+from teleclaude.process.limits import ExecutionPolicy, Limits
+from teleclaude.process.orphans import OrphanReaper, become_subreaper, is_subreaper
+from teleclaude.process.outcome import never_started, spawn_failed
+from teleclaude.process.queue import Slot, SlotQueue
+from teleclaude.process.runner import Prepared, Runner
+from teleclaude.process.running import RunningExecution
+
+__all__ = [
+    "MARK_VARIABLE",
+    "CgroupRoot",
+    "ExecutionPolicy",
+    "Limits",
+    "OrphanReaper",
+    "Prepared",
+    "ProcessGroup",
+    "Runner",
+    "RunningExecution",
+    "Sink",
+    "Slot",
+    "SlotQueue",
+    "become_subreaper",
+    "end_leftovers",
+    "find_delegated",
+    "is_subreaper",
+    "never_started",
+    "spawn_failed",
+]

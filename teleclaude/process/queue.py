@@ -67,7 +67,8 @@ class Slot:
 
     def __init__(self, queue: SlotQueue) -> None:
         self._queue = queue
-        self._granted = asyncio.Event()
+        self._decided = asyncio.Event()
+        self._granted = False
         self._released = False
 
     def __enter__(self) -> Self:
@@ -78,7 +79,7 @@ class Slot:
 
     @property
     def is_granted(self) -> bool:
-        return self._granted.is_set()
+        return self._granted
 
     @property
     def is_released(self) -> bool:
@@ -86,14 +87,17 @@ class Slot:
 
     def grant(self) -> None:
         """Called by the queue."""
-        self._granted.set()
+        self._granted = True
+        self._decided.set()
 
-    async def wait(self) -> None:
-        """Wait for one's turn. A waiter whose slot is released meanwhile never gets one: cancel it, too."""
-        await self._granted.wait()
+    async def wait(self) -> bool:
+        """Wait for one's turn; False when the slot was released before it came."""
+        await self._decided.wait()
+        return self._granted
 
     def release(self) -> None:
         """Give the slot to the next one, or leave the queue. Does nothing the second time."""
         if not self._released:
             self._released = True
+            self._decided.set()
             self._queue.give_back(self)

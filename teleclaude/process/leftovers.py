@@ -1,0 +1,57 @@
+"""Ending what an execution left running when the daemon died without a chance to."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from contextlib import suppress
+
+from teleclaude.model import ProcessIdentity
+from teleclaude.process.group import MARK_VARIABLE
+from teleclaude.process.proctable import ProcessStat, all_processes, child_lister, has_variable, read_stat
+from teleclaude.tasks import send_signal
+
+_ROUNDS = 20
+_ROUND_SECONDS = 0.05
+
+
+async def end_leftovers(leader: ProcessIdentity, execution_id: str) -> list[ProcessIdentity]:
+    """Kill what is left of a lost execution; answers who could not be ended.
+
+    Numbers may have passed to strangers meanwhile. So only members of the leader's session that started no earlier and
+    carry the execution's mark are taken for its own, and who descends from these.
+    """
+    left: list[ProcessStat] = []
+    for _ in range(_ROUNDS):
+        left = await asyncio.to_thread(_kill, leader, execution_id)
+        if not left:
+            break
+        await asyncio.sleep(_ROUND_SECONDS)
+    return [ProcessIdentity(stat.pid, stat.start_time) for stat in left]
+
+
+def find_leftovers(leader: ProcessIdentity, execution_id: str) -> list[ProcessStat]:
+    """Who is alive of a lost execution. Reads /proc: call it in a thread."""
+    mark = f"{MARK_VARIABLE}={execution_id}".encode()
+    waiting = [
+        stat
+        for stat in all_processes()
+        if stat.session == leader.pid and stat.start_time >= leader.start_time and has_variable(stat.pid, mark)
+    ]
+    children = child_lister()
+    found: dict[int, ProcessStat] = {}
+    while waiting:
+        stat = waiting.pop()
+        if stat.pid not in found:
+            found[stat.pid] = stat
+            offspring = map(read_stat, children(stat.pid))
+            waiting += [child for child in offspring if child and child.parent == stat.pid]
+    return [stat for stat in found.values() if not stat.has_ended]
+
+
+def _kill(leader: ProcessIdentity, execution_id: str) -> list[ProcessStat]:
+    left = find_leftovers(leader, execution_id)
+    for stat in left:
+        with suppress(PermissionError):
+            send_signal(stat.pid, stat.start_time, signal.SIGKILL)
+    return left
