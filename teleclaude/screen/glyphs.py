@@ -1,14 +1,14 @@
 """The ink of one character cell: from rules, from a chain of fonts, or a box that says a glyph is missing.
 
 The first font is a package of the ``image`` extra, the second comes with this package, so that a picture is possible
-without the first; the others are used where installed. Fonts of the system are not looked at: the same screen gives the
-same picture on every computer with the same packages.
+without the first; the others are used where installed (Chinese, Japanese and Korean need ``manimgx-fonts-cjk``, 33 MB,
+which the extra leaves out). Fonts of the system are not looked at: the same screen gives the same picture on every
+computer with the same packages.
 """
 
 from __future__ import annotations
 
 import importlib.util
-import threading
 import unicodedata
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -22,7 +22,6 @@ from teleclaude.screen.shapes import shape
 _INK = 255
 _REGULAR_WEIGHT, _BOLD_WEIGHT = 400, 700
 _FIRST_INDICATOR, _LAST_INDICATOR = "\U0001f1e6", "\U0001f1ff"
-_FREETYPE = threading.Lock()  # a font object must not draw in two threads at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +61,11 @@ def glyph(cluster: str, cells: int, cell: tuple[int, int], bold: bool, italic: b
     drawn = shape(text[0], *size)
     if drawn is not None:
         return drawn
-    with _FREETYPE:
-        source = _source_for(text[0], wide=cells > 1)
-        if source is None:
-            return _missing(size)
-        kept = text[0] + "".join(mark for mark in text[1:] if ord(mark) in _coverage(source))
-        return _from_font(source, kept, size, bold=bold, italic=italic)
+    source = _source_for(text[0], wide=cells > 1)
+    if source is None:
+        return _missing(size)
+    kept = text[0] + "".join(mark for mark in text[1:] if ord(mark) in _coverage(source))
+    return _from_font(source, kept, size, bold=bold, italic=italic)
 
 
 def baseline(height: int) -> int:

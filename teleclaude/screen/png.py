@@ -42,7 +42,8 @@ def render_png(screen: Screen) -> bytes:
         if (error.name or "").partition(".")[0] != "PIL":
             raise
         raise UnavailableError(
-            "pictures need Pillow: pip install 'teleclaude[image]', or ask for another format", operation=OPERATION
+            "pictures need Pillow: run pip install '.[image]' where teleclaude came from, or ask for another format",
+            operation=OPERATION,
         ) from error
     file = io.BytesIO()
     paint(screen, cell).save(file, "PNG", compress_level=6)

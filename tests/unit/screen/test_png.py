@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given, settings
@@ -11,6 +12,7 @@ from PIL import Image
 
 from teleclaude.errors import InvalidError
 from teleclaude.model import Cursor, Screen
+from teleclaude.screen.glyphs import glyph
 from teleclaude.screen.palette import BACKGROUND, FOREGROUND, PALETTE, Rgb
 from teleclaude.screen.png import CELL_SIZES, MAX_PIXELS, cell_size, render_png
 
@@ -62,6 +64,14 @@ def test_the_grid_gives_the_size() -> None:
 def test_the_same_screen_gives_the_same_bytes() -> None:
     screen = a_screen("\x1b[1mbold\x1b[0m 漢 ⠋ ─ \x1b[4:3mx", cursor=(1, 0))
     assert render_png(screen) == render_png(screen)
+
+
+def test_threads_draw_at_the_same_time() -> None:
+    screens = [a_screen(f"\x1b[{style}m{text}") for style in (0, 1, 3) for text in ("abcXYZ", "éß漢🚀", "⠋─█✔")]
+    expected = [render_png(screen) for screen in screens]
+    glyph.cache_clear()
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(render_png, screens * 8)) == expected * 8
 
 
 def test_text_is_drawn_in_its_own_cell_and_color() -> None:
@@ -169,7 +179,16 @@ def test_without_pillow_the_error_says_what_to_install() -> None:
         "except UnavailableError as error: print(error)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
-    assert "pip install 'teleclaude[image]'" in done.stdout
+    assert "pip install '.[image]'" in done.stdout
+
+
+def test_the_bundled_font_is_enough() -> None:
+    code = (
+        "import sys; sys.modules |= {'fontpkg_jetbrains_mono': None, 'manimgx_fonts': None}\n"
+        "from teleclaude.screen.glyphs import glyph\n"
+        "for char in 'aé✔': assert glyph(char, 1, (10, 20), True, True) != glyph('\U000f0000', 1, (10, 20), True, True)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], timeout=30, check=True)
 
 
 def test_importing_it_does_not_import_pillow() -> None:

@@ -37,7 +37,7 @@ def edges(image: Image.Image) -> set[str]:
         ("┍", {"down": 1, "right": 2}),
         ("╼", {"left": 1, "right": 2}),
         ("╒", {"down": 1, "right": 3}),
-        ("╊", {"right": 1, "left": 2, "up": 2, "down": 2}),
+        ("╊", {"left": 1, "right": 2, "up": 2, "down": 2}),
         ("╬", {"left": 3, "right": 3, "up": 3, "down": 3}),
         ("╯", {"up": 1, "left": 1}),
     ],
