@@ -61,7 +61,8 @@ def describe(routes: Iterable[Route]) -> dict[str, Any]:
 
 
 def _operation(route: Route, schemas: dict[Any, Any], components: dict[str, Any]) -> dict[str, Any]:
-    described: dict[str, Any] = {"summary": route.summary, "operationId": f"{route.method.lower()}.{route.operation}"}
+    place = route.path.strip("/").replace("/", ".").translate({ord("{"): None, ord("}"): None})
+    described: dict[str, Any] = {"summary": route.summary, "operationId": f"{route.method.lower()}.{place}"}
     if parameters := _parameters(route, components):
         described["parameters"] = parameters
     if route.body:

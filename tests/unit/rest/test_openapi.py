@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from teleclaude_rest.openapi import Description, describe
+from teleclaude_rest.routes import ROUTES
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    return describe(ROUTES)
+
+
+def references(value: object) -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if key == "$ref":
+                yield inner
+            else:
+                yield from references(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from references(inner)
+
+
+def test_every_route_is_described(document: dict[str, Any]) -> None:
+    described = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
+    assert described == {(route.method, f"/v1{route.path}") for route in ROUTES}
+
+
+def test_operations_have_names_of_their_own(document: dict[str, Any]) -> None:
+    names = [operation["operationId"] for methods in document["paths"].values() for operation in methods.values()]
+    assert len(names) == len(set(names))
+
+
+def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
+    found = set(references(document))
+    assert found
+    for reference in found:
+        assert reference.removeprefix("#/components/schemas/") in document["components"]["schemas"], reference
+
+
+def test_fields_are_described_where_they_are_taken_from(document: dict[str, Any]) -> None:
+    keys = document["paths"]["/v1/sessions/{id}/keys"]["post"]
+    assert [(p["name"], p["in"], p["required"]) for p in keys["parameters"]] == [
+        ("id", "path", True),
+        ("Idempotency-Key", "header", False),
+    ]
+    schema = keys["requestBody"]["content"]["application/json"]["schema"]
+    assert set(schema["properties"]) == {"keys", "repeat"}
+    assert (schema["required"], schema["additionalProperties"]) == (["keys"], False)
+    assert keys["requestBody"]["required"]
+    output = document["paths"]["/v1/sessions/{id}/output"]["get"]
+    assert [p["name"] for p in output["parameters"]] == ["id", "from", "limit", "wait_ms", "format"]
+    assert set(output["responses"]["200"]["content"]) == {"application/octet-stream", "text/plain"}
+
+
+def test_the_limits_that_validate_are_the_limits_that_are_described(document: dict[str, Any]) -> None:
+    parameters = document["paths"]["/v1/sessions/{id}/output"]["get"]["parameters"]
+    limit = next(p["schema"] for p in parameters if p["name"] == "limit")
+    assert (limit["minimum"], limit["maximum"], limit["default"]) == (1, 1 << 20, 64 << 10)
+
+
+def test_replies_are_described_by_their_models(document: dict[str, Any]) -> None:
+    created = document["paths"]["/v1/sessions"]["post"]
+    reference = {"$ref": "#/components/schemas/SessionView"}
+    assert created["responses"]["201"]["content"] == {"application/json": {"schema": reference}}
+    assert not created["requestBody"]["required"]
+    assert "CreateSession" not in document["components"]["schemas"]
+
+
+async def test_it_is_made_once() -> None:
+    description = Description(ROUTES)
+    first = await description.get()
+    assert json.loads(first)["openapi"] == "3.1.0"
+    assert await description.get() is first
