@@ -169,17 +169,12 @@ class ProcessGroup:
             yield from (stat for stat in all_processes() if stat.session == self.leader.pid)
             return
         for stat in filter(None, map(read_stat, children(os.getpid()))):
-            if stat.pid == self.leader.pid or not self._is_ours(stat):
+            if stat.pid == self.leader.pid:
                 continue
-            if stat.state == "Z":
-                reap(stat.pid)
-            else:
+            known = stat.session == self.leader.pid or (stat.pid, stat.start_time) in self._escaped
+            if stat.has_ended:
+                # A zombie's environment is gone: who was never seen alive is the sweeper's.
+                if known:
+                    reap(stat.pid)
+            elif known or has_variable(stat.pid, self._mark):
                 yield stat
-
-    def _is_ours(self, child: ProcessStat) -> bool:
-        """Whether a child of the daemon was adopted from this execution."""
-        return (
-            child.session == self.leader.pid
-            or (child.pid, child.start_time) in self._escaped
-            or has_variable(child.pid, self._mark)
-        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -13,6 +14,10 @@ PROC = Path("/proc")
 
 ENDED_STATES = ("Z", "X", "x")
 STOPPED_STATES = ("T", "t")
+
+_EXEC_TRIES = 20
+_EXEC_SECONDS = 0.001
+_NEVER = threading.Event()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +73,19 @@ def all_processes() -> list[ProcessStat]:
 
 
 def has_variable(pid: int, entry: bytes) -> bool:
-    """Whether the process was started with ``entry`` (``NAME=value``) in its environment; False when not readable."""
-    try:
-        return entry in (PROC / str(pid) / "environ").read_bytes().split(b"\0")
-    except OSError:
-        return False
+    """Whether the process was started with ``entry`` (``NAME=value``) in its environment; False when not readable.
+
+    For a moment within execve the environment reads as empty: then it is read again. Blocks for up to 20 ms.
+    """
+    for _ in range(_EXEC_TRIES):
+        try:
+            environment = (PROC / str(pid) / "environ").read_bytes()
+        except OSError:
+            return False
+        if environment or not _is_executing(pid):
+            return entry in environment.split(b"\0")
+        _NEVER.wait(_EXEC_SECONDS)
+    return False
 
 
 def child_lister() -> Callable[[int], Iterable[int]]:
@@ -97,3 +110,12 @@ def _children(pid: int) -> list[int]:
             with suppress(OSError):
                 found += map(int, (task / "children").read_bytes().split())
     return found
+
+
+def _is_executing(pid: int) -> bool:
+    """Whether it has memory of its own, but no environment there yet: ``env_start``, field 50, is 0 so long."""
+    try:
+        fields = (PROC / str(pid) / "stat").read_bytes().rpartition(b")")[2].split()
+    except OSError:
+        return False
+    return len(fields) > 47 and fields[0].decode() not in ENDED_STATES and fields[47] == b"0"
