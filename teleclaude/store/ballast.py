@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 
 import structlog
+
+from teleclaude.clock import Clock
 
 log = structlog.get_logger(__name__)
 
@@ -17,13 +18,14 @@ RETRY_SECONDS = 10.0
 class Ballast:
     """A file of ``BALLAST_BYTES`` beside the database. Used by one thread; blocks on small file operations."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, clock: Clock) -> None:
         self._path = path
-        self._next_try = 0.0
+        self._clock = clock
+        self._next_try = clock.monotonic()
 
     def keep(self) -> None:
         """Make the file again if it is gone and there is room, trying once in ``RETRY_SECONDS``."""
-        now = time.monotonic()
+        now = self._clock.monotonic()
         if now < self._next_try:
             return
         self._next_try = now + RETRY_SECONDS
@@ -43,7 +45,7 @@ class Ballast:
             self._path.unlink()
         except OSError:
             return False
-        self._next_try = time.monotonic() + RETRY_SECONDS
+        self._next_try = self._clock.monotonic() + RETRY_SECONDS
         log.warning("ballast_released", bytes=BALLAST_BYTES)
         return True
 

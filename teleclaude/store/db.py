@@ -110,7 +110,7 @@ class Database:
         except BaseException:
             connection.close()
             raise
-        ballast = Ballast(self._path.with_name(self._path.name + ".ballast"))
+        ballast = Ballast(self._path.with_name(self._path.name + ".ballast"), self._clock)
         ballast.keep()
         self._writer = _Worker("store-writer", connection, lambda jobs: write_batch(connection, jobs, ballast))
         self._reader = _Worker("store-reader", reader, lambda jobs: read_each(reader, jobs))

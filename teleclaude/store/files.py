@@ -82,6 +82,8 @@ def _connect(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA journal_size_limit = 4194304")
+        # Some builds zero every freed page, and then a delete needs as much room as an insert.
+        connection.execute("PRAGMA secure_delete = FAST")
     except BaseException:
         connection.close()
         raise
