@@ -12,6 +12,9 @@ from teleclaude.wire.problems import problem
 
 PROBLEM_TYPE = "application/problem+json"
 
+COMMON_HEADERS = {"Server": "teleclaude", "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
+"""On every reply."""
+
 
 class HeadTooLargeError(TooLargeError):
     """Request line or headers beyond the limit."""
@@ -32,7 +35,9 @@ class StoppingError(UnavailableError):
 def problem_response(error: TeleclaudeError) -> web.Response:
     """``application/problem+json`` with the error's status; ``Retry-After`` in whole seconds where a delay is known."""
     # ASCII only: a detail that quotes hostile text must not fail while being told.
-    response = web.Response(body=json.dumps(problem(error), default=str).encode(), status=error.status)
+    response = web.Response(
+        body=json.dumps(problem(error), default=str).encode(), status=error.status, headers=COMMON_HEADERS
+    )
     response.content_type = PROBLEM_TYPE
     delay = error.fields.get("retry_after_ms")
     if isinstance(delay, int):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -19,6 +19,7 @@ from teleclaude.wire import jsonio
 from teleclaude.wire.base import Command
 from teleclaude_rest import binding
 from teleclaude_rest.connection import Connection
+from teleclaude_rest.errors import COMMON_HEADERS
 from teleclaude_rest.route import Route
 from teleclaude_rest.router import Match
 from teleclaude_rest.surface import Surface, until_ended
@@ -30,6 +31,15 @@ M = TypeVar("M", bound=BaseModel)
 _KEY = re.compile(r"[\x20-\x7e]{1,255}")
 
 
+def read_query(match: Match) -> dict[str, str]:
+    """The query parameters of a request; raises ``InvalidError`` for one that its route does not take."""
+    route = match.route
+    query = binding.parse_query(match.query, operation=route.operation)
+    known = (*route.query, *(binding.wire_names(route.options) if route.options else ()))
+    binding.refuse_unknown(query, known, what="query parameter", operation=route.operation)
+    return query
+
+
 @dataclass(frozen=True, slots=True)
 class Exchange:
     """``id`` is the request's own name, in the log and in ``X-Request-Id``."""
@@ -39,6 +49,7 @@ class Exchange:
     connection: Connection
     principal: Principal
     match: Match
+    query: Mapping[str, str]
     id: str
 
     @property
@@ -51,9 +62,8 @@ class Exchange:
 
     async def command(self, kind: type[C]) -> C:
         """The request as a ``kind``, bound by the route's row. Raises the error that the client is to see."""
-        query = self._query()
         fields: dict[str, Any] = dict(self.match.path)
-        own = {name: value for name, value in query.items() if name in self.route.query}
+        own = {name: value for name, value in self.query.items() if name in self.route.query}
         fields |= binding.from_query(kind, own, operation=self.operation)
         body = await self._body()
         for name in body.keys() & fields.keys():
@@ -62,8 +72,7 @@ class Exchange:
 
     def options(self, kind: type[M]) -> M:
         """The query parameters that are no field of the command."""
-        query = self._query()
-        own = {name: value for name, value in query.items() if name in binding.wire_names(kind)}
+        own = {name: value for name, value in self.query.items() if name in binding.wire_names(kind)}
         return binding.build(kind, binding.from_query(kind, own, operation=self.operation), operation=self.operation)
 
     async def call(self, command: Command[R]) -> R:
@@ -91,13 +100,7 @@ class Exchange:
     def headers(self, **more: str) -> dict[str, str]:
         """What every reply carries, and ``more`` with underscores as hyphens."""
         named = {name.replace("_", "-"): value for name, value in more.items()}
-        return {"X-Request-Id": self.id, "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store", **named}
-
-    def _query(self) -> dict[str, str]:
-        query = binding.parse_query(self.match.query, operation=self.operation)
-        options = binding.wire_names(self.route.options) if self.route.options else ()
-        binding.refuse_unknown(query, (*self.route.query, *options), what="query parameter", operation=self.operation)
-        return query
+        return {"X-Request-Id": self.id, **COMMON_HEADERS, **named}
 
     def _key(self) -> str | None:
         if not self.route.keyed:

@@ -15,7 +15,7 @@ from teleclaude.errors import ForbiddenError, InternalError, TeleclaudeError
 from teleclaude.model import Principal, Role
 from teleclaude_rest.connection import Connection, Listener
 from teleclaude_rest.errors import problem_response
-from teleclaude_rest.exchange import Exchange
+from teleclaude_rest.exchange import Exchange, read_query
 from teleclaude_rest.router import OPERATION, Router
 from teleclaude_rest.surface import Surface
 from teleclaude_rest.unixsocket import peer_uid
@@ -106,26 +106,29 @@ class Server:
         request_id = secrets.token_hex(8)
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
-                response = await self._dispatch(request, connection, request_id)
-            except TeleclaudeError as error:
-                response = problem_response(error)
+                return await self._dispatch(request, connection, request_id)
             except ConnectionError:
                 raise
+            except TeleclaudeError as caught:
+                error = caught
             except Exception:
                 log.exception("request_failed", method=request.method)
-                response = problem_response(
-                    InternalError("the daemon met a defect of its own; its log has the trace", operation=OPERATION)
-                )
-        if not response.prepared:
-            response.headers.setdefault("X-Request-Id", request_id)
-        return response
+                error = InternalError("the daemon met a defect of its own; its log has the trace", operation=OPERATION)
+            if request.writer.output_size > 0:
+                raise ConnectionResetError("the reply had begun, so its failure can only end the connection")
+            response = problem_response(error)
+            response.headers["X-Request-Id"] = request_id
+            return response
 
     async def _dispatch(self, request: web.BaseRequest, connection: Connection, request_id: str) -> web.StreamResponse:
         if connection.refusal is not None:
             response = problem_response(connection.refusal)
+            response.headers["X-Request-Id"] = request_id
             response.force_close()
             return response
         assert connection.principal is not None
         match = self._router.find(request.method, request.raw_path)
-        exchange = Exchange(self._surface, request, connection, connection.principal, match, request_id)
+        exchange = Exchange(
+            self._surface, request, connection, connection.principal, match, read_query(match), request_id
+        )
         return await match.route.handle(exchange)

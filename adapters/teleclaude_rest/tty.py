@@ -80,7 +80,7 @@ class _Terminal:
 
     async def run(self, follower: OutputFollower, hello: dict[str, object]) -> None:
         tasks, owner = self._exchange.surface.context.tasks, f"rest.tty.{self._exchange.id}"
-        code = _NORMAL
+        code = _DEFECT
         try:
             async with self._exchange.until_ended():
                 await self._say(hello)

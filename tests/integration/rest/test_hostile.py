@@ -195,6 +195,7 @@ async def test_flags_in_a_query_are_true_or_false(served: Served) -> None:
 async def test_a_query_where_none_belongs_is_refused(served: Served) -> None:
     assert (await served.json("POST", "/sessions?name=a"))[0] == 422
     assert (await served.json("GET", "/sessions/a?x=1"))[0] == 422
+    assert (await served.json("GET", "/health?x=1"))[0] == 422
     assert served.hub.calls == []
 
 

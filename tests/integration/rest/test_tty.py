@@ -218,6 +218,16 @@ async def test_a_failure_under_way_is_told(served: Served) -> None:
             assert await closed(socket) == 1011
 
 
+async def test_a_defect_under_way_ends_the_connection_only(served: Served) -> None:
+    await served.new()
+    served.hub.failures[wire.SendBytes] = RuntimeError("secret")
+    async with attach(served) as (socket, _):
+        await socket.send_bytes(b"x")
+        message = await socket.receive(timeout=10)
+        assert message.type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR)
+    assert (await served.json("GET", "/health"))[0] == 200
+
+
 async def test_many_viewers_see_the_same(served: Served) -> None:
     id_ = await served.new()
     data = bytes(range(256)) * 4000
