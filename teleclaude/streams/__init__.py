@@ -1,0 +1,1 @@
+"""The log is the truth: recorded streams, their offsets, gaps, followers and retention."""

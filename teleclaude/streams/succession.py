@@ -1,0 +1,270 @@
+"""How one recorder follows another without an offset ever standing for two different bytes.
+
+A new generation's base is the end of the one before, which is known only once the recorder before has ended: a stopped
+one may still write. Until then the new generation *waits*: it records, but its bytes have no offsets yet. Every step
+is durable before the next one, and each may be repeated after a crash in between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+import structlog
+
+from teleclaude.errors import NoSpaceError
+from teleclaude.model import Gap
+from teleclaude.streams.directory import Contents, StreamDirectory
+from teleclaude.streams.layout import Generation, Record, recorder_command, recorder_prefix
+from teleclaude.streams.recorder import (
+    RecorderProcess,
+    claimed_process,
+    end_of,
+    force_end,
+    is_alive,
+    read_claim,
+    revoke,
+    this_boot,
+)
+from teleclaude.streams.worker import in_thread
+
+log = structlog.get_logger(__name__)
+
+SETTLE_SECONDS = 2.0
+"""How long an old recorder may take to end by itself after its pipe was closed."""
+
+_POLL_SECONDS = 0.005
+_SCARCE_BYTES = 64 * 1024
+
+
+class Succession:
+    """The generations of one stream and their recorders. ``generations`` is shared with the stream, which reads it.
+
+    All changes happen under ``lock``; ``final_end`` looks and answers the stream's end; ``name_gap`` makes a gap
+    durable.
+    """
+
+    def __init__(
+        self,
+        files: StreamDirectory,
+        contents: Contents,
+        *,
+        lock: asyncio.Lock,
+        final_end: Callable[[], int],
+        name_gap: Callable[[Gap], Awaitable[None]],
+        tell: Callable[[], None],
+    ) -> None:
+        self._files = files
+        self._generations = contents.generations
+        self._waiting = contents.waiting
+        self._records = contents.records
+        self._next = max(contents.records, default=-1) + 1
+        self._lock = lock
+        self._final_end = final_end
+        self._name_gap = name_gap
+        self._tell = tell
+        self._starved = False
+
+    @property
+    def settled(self) -> bool:
+        return not self._waiting
+
+    async def begin(self, segment_bytes: int, reason: str | None, base: int) -> str:
+        """Prepare the next generation and answer its recorder's command. ``base`` counts for the very first one only.
+
+        Raises ``NoSpaceError`` when the disk is full; nothing has changed then.
+        """
+        async with self._lock:
+            try:
+                command = await self._begin(segment_bytes, reason, base)
+            except OSError as error:
+                raise self._mapped(error, "stream.begin") from error
+            self._starved = False
+            return command
+
+    async def settle(self, timeout: float) -> None:
+        """Give every waiting generation its base, or drop it when its recorder never started.
+
+        An old recorder whose successor has started gets ``timeout`` seconds to end, then it is killed. Raises
+        ``DeadlineError`` when it does not end even so, ``NoSpaceError`` when the disk is full: then call it again.
+        """
+        deadline = asyncio.get_running_loop().time() + timeout
+        async with self._lock:
+            try:
+                while self._waiting:
+                    await self._settle_oldest(deadline)
+            except OSError as error:
+                raise self._mapped(error, "stream.settle") from error
+
+    async def seal(self) -> bool:
+        """Close the newest generation, so that even its last segment may go. False while it may still be written."""
+        async with self._lock:
+            if self._waiting or not self._generations:
+                return False
+            if await self._living(self._generations[-1].number) is not None:
+                return False
+            newest = self._generations[-1]
+            if not newest.is_empty:
+                await self._add_based(self._take_number(), Record(newest.segment_bytes, None, None, this_boot()))
+            return True
+
+    async def forget_empty(self) -> None:
+        """Remove generations that retention left without any segment."""
+        async with self._lock:
+            await self._forget_empty()
+
+    def recorder(self) -> RecorderProcess | None:
+        """The newest recorder that was started, alive or not; None when nothing is written down about it."""
+        for number in (*reversed(self._waiting), *(generation.number for generation in self._generations[-1:])):
+            claim = read_claim(self._files.pid_file(number))
+            if claim is not None and claim.process is not None:
+                return claim.process if self._records[number].boot == this_boot() else None
+        return None
+
+    def recorder_of_newest_based(self) -> RecorderProcess | None:
+        """The recorder that writes at the stream's visible end."""
+        number = self._generations[-1].number
+        claim = read_claim(self._files.pid_file(number))
+        return claim.process if claim is not None and self._records[number].boot == this_boot() else None
+
+    def recorder_alive(self) -> bool | None:
+        """Whether the newest generation is being recorded; None when that is not known (it may just be starting)."""
+        number = next(reversed(self._waiting), None)
+        if number is None:
+            if not self._generations:
+                return False
+            number = self._generations[-1].number
+        if self._records[number].boot != this_boot():
+            return False
+        claim = read_claim(self._files.pid_file(number))
+        if claim is None:
+            return None
+        if claim.revoked:
+            return False
+        return None if claim.process is None else is_alive(claim.process)
+
+    async def recorder_started(self, timeout: float) -> RecorderProcess | None:
+        """The newest generation's recorder, once it has written down who it is; None after ``timeout`` seconds."""
+        number = next(reversed(self._waiting), None)
+        if number is None and self._generations:
+            number = self._generations[-1].number
+        if number is None:
+            return None
+        deadline = asyncio.get_running_loop().time() + timeout
+        while True:
+            claim = read_claim(self._files.pid_file(number))
+            if claim is not None and (claim.process is not None or claim.revoked):
+                return claim.process
+            if asyncio.get_running_loop().time() >= deadline:
+                return None
+            await asyncio.sleep(_POLL_SECONDS)
+
+    async def recorder_ended(self, timeout: float) -> bool:
+        """Wait until the newest recorder has ended, so that the stream's end is final; False after ``timeout``."""
+        process = self.recorder()
+        return process is None or await end_of(process, timeout)
+
+    async def _begin(self, segment_bytes: int, reason: str | None, base: int) -> str:
+        if reason == "recorder_died" and (self._starved or await in_thread(_is_scarce, self._files)):
+            reason = "disk_full"
+        number = self._take_number()
+        record = Record(segment_bytes, None, reason, this_boot())
+        if not self._generations and not self._waiting:
+            await self._add_record(number, replace(record, base=base, reason=None))
+        elif not self._waiting and await self._living(self._generations[-1].number) is None:
+            await self._add_based(number, record)
+        else:
+            await in_thread(self._files.write_record, number, record)
+            self._records[number] = self._waiting[number] = record
+        return recorder_command(str(self._files.path), number, segment_bytes)
+
+    async def _settle_oldest(self, deadline: float) -> None:
+        number, record = next(iter(self._waiting.items()))
+        if not self._generations:  # a first generation is given its base at once
+            await self._discard(number)
+            return
+        before = self._generations[-1].number
+        while (process := await self._living(before)) is not None:
+            if await self._never_started(number, deadline):
+                await self._discard(number)
+                return
+            if read_claim(self._files.pid_file(number)) is not None:
+                left = deadline - asyncio.get_running_loop().time()
+                if await force_end(process, max(0.0, left), operation="stream.settle") and record.reason is None:
+                    record = replace(record, reason="recorder_died")
+            else:
+                await asyncio.sleep(_POLL_SECONDS)
+        await self._add_based(number, record)
+        self._tell()
+
+    async def _never_started(self, number: int, deadline: float) -> bool:
+        """Whether a waiting generation's recorder did not start in time; from then on it cannot."""
+        claim = read_claim(self._files.pid_file(number))
+        if claim is not None:
+            return claim.revoked
+        late = asyncio.get_running_loop().time() >= deadline
+        is_newest = next(reversed(self._waiting)) == number
+        return (late or not is_newest) and await in_thread(revoke, self._files.pid_file(number))
+
+    async def _living(self, number: int) -> RecorderProcess | None:
+        """The recorder of a generation that another one is about to follow; None: nothing can write to it any more."""
+        if self._records[number].boot != this_boot():
+            return None
+        pid_file = self._files.pid_file(number)
+        claim = read_claim(pid_file)
+        if claim is None:
+            if await in_thread(revoke, pid_file):
+                return None
+            claim = read_claim(pid_file)
+        if claim is None or claim.revoked:
+            return None
+        process = claim.process
+        if process is None:
+            process = await claimed_process(pid_file, recorder_prefix(str(self._files.path), number))
+        return None if process is None or is_alive(process) is False else process
+
+    async def _add_based(self, number: int, record: Record) -> None:
+        """Fix a generation's base: the end of the one before, which has ended. The gap is durable first."""
+        end = self._final_end()
+        if record.reason is not None:
+            await self._name_gap(Gap(end, end, None, record.reason))
+        await self._add_record(number, replace(record, base=end))
+        await self._forget_empty()
+
+    async def _forget_empty(self) -> None:
+        for empty in [generation for generation in self._generations[:-1] if generation.is_empty]:
+            await in_thread(self._files.remove_generation, empty.number)
+            self._generations.remove(empty)
+            del self._records[empty.number]
+
+    async def _add_record(self, number: int, record: Record) -> None:
+        await in_thread(self._files.write_record, number, record)
+        assert record.base is not None
+        self._records[number] = record
+        self._generations.append(Generation(number, record.segment_bytes, record.base))
+        self._waiting.pop(number, None)
+
+    async def _discard(self, number: int) -> None:
+        log.info("generation_discarded", stream=str(self._files.path), generation=number)
+        await in_thread(self._files.remove_generation, number)
+        del self._waiting[number]
+        del self._records[number]
+
+    def _take_number(self) -> int:
+        """Never the same twice: a command given out long ago must not find its number in use again."""
+        number, self._next = self._next, self._next + 1
+        return number
+
+    def _mapped(self, error: OSError, operation: str) -> Exception:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            return error
+        self._starved = True
+        return NoSpaceError("the disk is full, so recording cannot go on; free some space", operation=operation)
+
+
+def _is_scarce(files: StreamDirectory) -> bool:
+    status = os.statvfs(files.path)
+    return status.f_bavail * status.f_frsize < _SCARCE_BYTES
