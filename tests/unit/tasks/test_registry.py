@@ -201,3 +201,18 @@ async def test_closed_registry_ends_all_and_starts_nothing(clock: ManualClock) -
     with pytest.raises(UnavailableError, match="stopping"):
         registry.spawn(_forever(), name="late", owner="core")
     await registry.aclose()
+
+
+async def test_settle_owner_lets_tasks_end_and_cancels_the_late(registry: TaskRegistry) -> None:
+    done = asyncio.Event()
+
+    async def quick() -> None:
+        await asyncio.sleep(0)
+        done.set()
+
+    registry.spawn(quick(), name="quick", owner="core")
+    late = registry.spawn(_forever(), name="late", owner="core")
+    assert await registry.settle_owner("core", 0.05) == ["late"]
+    assert done.is_set()
+    assert late.cancelled()
+    assert await registry.settle_owner("core", 0.05) == []
