@@ -25,7 +25,7 @@ async def test_it_gives_up_and_says_why() -> None:
     def never() -> bool:
         raise AssertionError("still closed")
 
-    with pytest.raises(AssertionError, match="not so within 0.02 s") as caught:
+    with pytest.raises(AssertionError, match=r"not so within 0\.02 s") as caught:
         await eventually(never, timeout=0.02)
     assert str(caught.value.__cause__) == "still closed"
 
