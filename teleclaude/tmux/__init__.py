@@ -1,9 +1,10 @@
 """The bridge to tmux. Nothing outside of this package starts tmux, formats for it or parses it."""
 
+from teleclaude.tmux.creation import CreatePane
 from teleclaude.tmux.failures import TmuxError
 from teleclaude.tmux.info import DeadStatus, PaneInfo
 from teleclaude.tmux.keys import check_keys
-from teleclaude.tmux.panes import CapturedScreen, CreatePane, Panes
+from teleclaude.tmux.panes import CapturedScreen, Panes
 from teleclaude.tmux.server import TmuxServer
 from teleclaude.tmux.transport import ServerIdentity
 

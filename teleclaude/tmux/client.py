@@ -152,6 +152,8 @@ class ControlClient(asyncio.SubprocessProtocol):
     def process_exited(self) -> None:
         self._exited.set()
         self.lose(self._last_words())
+        if self._transport is not None:
+            self._transport.close()
 
     def _last_words(self) -> str:
         words = self._stderr.decode("utf-8", "replace").strip()

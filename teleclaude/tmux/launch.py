@@ -66,16 +66,18 @@ def settings_text(history_limit: int) -> str:
     return _SETTINGS.format(history_limit=history_limit, terminal=_terminal(os.environ))
 
 
-def write_settings(directory: Path, socket_name: str, history_limit: int) -> Path:
-    """Write the configuration file and answer its path."""
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path = directory / f"tmux-{socket_name}.conf"
+def settings_path(directory: Path, socket_name: str) -> Path:
+    return directory / f"tmux-{socket_name}.conf"
+
+
+def write_settings(path: Path, history_limit: int) -> None:
+    """Write the configuration file, and its folder where that is missing. Blocks."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     temporary = path.with_suffix(".tmp")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(settings_text(history_limit))
     temporary.replace(path)
-    return path
 
 
 def clean_environment(environ: Mapping[str, str]) -> dict[str, str]:

@@ -47,7 +47,7 @@ _SYNTAX: dict[str, tuple[str, str]] = {
 """Command: flags without a value, flags with one. Nothing else can be said."""
 
 _READ_ONLY = frozenset({"capture-pane", "display-message", "has-session", "list-panes", "list-sessions"})
-_ID = re.compile(r"[$@%]\d{1,9}")
+_ID = re.compile(r"[$%][0-9]{1,9}")
 _PLAIN = re.compile(r"[A-Za-z0-9_./:=,@+-]+")
 
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-import pwd
-import re
 import secrets
 import signal
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
@@ -19,6 +17,7 @@ from teleclaude.model import Cursor, PaneIdentity
 from teleclaude.tasks import process_start_time
 from teleclaude.tmux import info as panes_info
 from teleclaude.tmux import process, rows
+from teleclaude.tmux.creation import MAX_SIDE, CreatePane, creation
 from teleclaude.tmux.failures import TmuxError
 from teleclaude.tmux.info import DeadStatus, PaneInfo
 from teleclaude.tmux.keys import pressing
@@ -29,7 +28,6 @@ from teleclaude.tmux.line import (
     TmuxCommand,
     command,
     constant,
-    named,
     nested,
     new_name,
     number,
@@ -46,34 +44,12 @@ from teleclaude.tmux.transport import ServerIdentity
 
 log = structlog.get_logger(__name__)
 
-MAX_SIDE = 10_000
-"""tmux's own limit of a window's width and height (WINDOW_MAXIMUM)."""
-
 _STATUS_SECONDS = 1.5
 _STATUS_POLL_SECONDS = 0.002
 _STATUS_POLL_MAX_SECONDS = 0.1
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SCREEN_FORMAT = (
     "#{pane_width}|#{pane_height}|#{cursor_x}|#{cursor_y}|#{cursor_flag}|#{alternate_on}|#{=512:pane_title}"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class CreatePane:
-    """A session to be. ``session_id`` is ours; ``command`` None is the shell as a login shell, a string is run by the
-    shell, a tuple runs as it is. ``shell`` None is the user's. ``recorder_command`` is a shell command that gets the
-    pane's output on its standard input.
-    """
-
-    session_id: str
-    name: str
-    command: str | tuple[str, ...] | None
-    cwd: str
-    recorder_command: str
-    env: Mapping[str, str] = field(default_factory=dict)
-    cols: int = 120
-    rows: int = 40
-    shell: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +81,8 @@ class Panes:
         ``IndeterminateError`` after the deadline: then ``find_by_marker`` tells in time.
         """
         server = self._server.identity
-        target = Option("t", named(request.name))
-        marker = command("set-option", Flag("p"), target, text(panes_info.MARKER), text(request.session_id))
-        keep = command("set-option", Flag("p"), target, text("remain-on-exit"), text("on"))
-        record = command("pipe-pane", Flag("O"), target, shell_command(request.recorder_command))
         try:
-            replies = await self._server.run(_new_session(request), marker, keep, record)
+            replies = await self._server.run(*creation(request))
         except (TmuxError, NotFoundError):
             await self._undo(request.session_id)
             raise
@@ -125,6 +97,10 @@ class Panes:
             pid=int(pid),
             pid_start=process_start_time(int(pid)) or 0,
         )
+
+    async def ping(self) -> None:
+        """A round trip. Raises ``UnavailableError`` and ``IndeterminateError`` when tmux does not answer."""
+        await self._server.run(command("display-message", Flag("p"), constant("#{pid}")))
 
     async def list_panes(self) -> list[PaneInfo]:
         """Every pane of the server but our own anchor's."""
@@ -238,6 +214,10 @@ class Panes:
             command("pipe-pane", Flag("O"), Option("t", pane(pane_id)), shell_command(recorder_command))
         )
 
+    async def stop_recorder(self, pane_id: str) -> None:
+        """Give the recorder the end of its input, after all that the pane has printed. Raises ``NotFoundError``."""
+        await self._server.run(command("pipe-pane", Option("t", pane(pane_id))))
+
     async def status_of_dead(self, pane_id: str) -> DeadStatus | None:
         """How the pane's process ended, once it is known to have; None when the pane is gone.
 
@@ -302,49 +282,6 @@ class Panes:
                 await self.kill(info.session_id)
         except TeleclaudeError as error:
             log.warning("failed_start_not_removed", session_id=session_id, error=str(error))
-
-
-def _new_session(request: CreatePane) -> TmuxCommand:
-    for name in request.env:
-        if not _VARIABLE.fullmatch(name):
-            raise InvalidError(f"{name!r} is no name of an environment variable", operation="tmux.new-session")
-    return command(
-        "new-session",
-        Flag("d"),
-        Flag("P"),
-        Option("F", constant("#{session_id}|#{pane_id}|#{pane_pid}")),
-        Option("s", new_name(request.name)),
-        Option("x", number(request.cols, 1, MAX_SIDE)),
-        Option("y", number(request.rows, 1, MAX_SIDE)),
-        Option("c", path(_directory(request.cwd))),
-        *(Option("e", text(f"{name}={value}")) for name, value in request.env.items()),
-        *map(text, _argv(request)),
-    )
-
-
-def _directory(cwd: str) -> str:
-    """tmux would silently run in another directory."""
-    if not Path(cwd).is_absolute() or not Path(cwd).is_dir() or not os.access(cwd, os.X_OK):
-        raise InvalidError(
-            f"{cwd!r} is not an absolute path of a directory you may enter", operation="tmux.new-session"
-        )
-    return cwd
-
-
-def _argv(request: CreatePane) -> tuple[str, ...]:
-    """At least two words, always: tmux gives a single one to a shell."""
-    shell = request.shell or os.environ.get("SHELL") or pwd.getpwuid(os.getuid()).pw_shell or "/bin/sh"
-    match request.command:
-        case None:
-            return (shell, "-l")
-        case str(line):
-            return (shell, "-c", line)
-        case ():
-            raise InvalidError("the command is empty", operation="tmux.new-session")
-        case (program,):
-            return ("/bin/sh", "-c", 'exec "$0"', program)
-        case argv:
-            return argv
 
 
 def _ready(pane_id: str) -> list[TmuxCommand]:

@@ -16,13 +16,14 @@ import structlog
 
 from teleclaude.api import TaskPolicy, Tasks
 from teleclaude.clock import Clock
-from teleclaude.errors import SubprocessTimeoutError, TeleclaudeError, UnavailableError
+from teleclaude.errors import ConflictError, SubprocessTimeoutError, TeleclaudeError, UnavailableError
 from teleclaude.tasks import ProcessWatch, process_start_time, run_bounded, send_signal, watch_process
 from teleclaude.tmux import launch
 from teleclaude.tmux.control import ControlTransport
-from teleclaude.tmux.line import ANCHOR_NAME, Line, TmuxCommand, command, text
+from teleclaude.tmux.line import ANCHOR_NAME, Flag, Line, Option, TmuxCommand, command, new_name, path, text
 from teleclaude.tmux.oneshot import SubprocessTransport
 from teleclaude.tmux.protocol import Notification, Reply
+from teleclaude.tmux.starter import ServerStarter
 from teleclaude.tmux.transport import FIRST_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS, ServerIdentity, Transport
 
 log = structlog.get_logger(__name__)
@@ -30,12 +31,8 @@ log = structlog.get_logger(__name__)
 OWNER = "tmux"
 OLDEST = (3, 2)
 _HINT = "install it (apt install tmux, dnf install tmux, brew install tmux) or set tmux.binary"
-_SCOPE_SECONDS = 3.0
-_START_SECONDS = 5.0
-_SOCKET_SECONDS = 1.0
-_POLL_SECONDS = 0.02
 _HINTS = frozenset({"sessions-changed", "session-renamed", "unlinked-window-close", "window-close", "layout-change"})
-_ANCHOR_WORDS = "printf 'This session belongs to the teleclaude daemon. See the others with: tmux ls'"
+_ANCHOR_ARGV = ("/bin/sh", "-c", "printf 'This session belongs to the teleclaude daemon.'")
 
 Gone = Callable[[ServerIdentity], Awaitable[None]]
 Up = Callable[[ServerIdentity], Awaitable[None]]
@@ -71,9 +68,11 @@ class TmuxServer:
         self._wanted = transport
         self._history_limit = history_limit
         self._environ = launch.clean_environment(environ)
-        self._socket = launch.socket_path(socket_name, environ)
-        self._argv: list[str] = []
-        self._settings_path = Path()
+        self._settings = launch.settings_path(directory, socket_name)
+        self._argv = [binary, "-u", "-L", socket_name, "-f", str(self._settings)]
+        self._starter = ServerStarter(
+            self._argv, environ=self._environ, socket=launch.socket_path(socket_name, environ), name=socket_name
+        )
         self._identity: ServerIdentity | None = None
         self._watch: ProcessWatch | None = None
         self._transport: Transport | None = None
@@ -84,8 +83,7 @@ class TmuxServer:
 
     async def __aenter__(self) -> Self:
         await self._find_program()
-        self._settings_path = await self._write_settings()
-        self._argv = [self._binary, "-u", "-L", self.socket_name, "-f", str(self._settings_path)]
+        await self._write_settings()
         self._oneshot = SubprocessTransport(
             [*self._argv, "-N"],
             env=self._environ,
@@ -156,10 +154,9 @@ class TmuxServer:
     async def restore_socket(self) -> bool:
         """Make the server's socket anew when somebody deleted it; True when that was needed."""
         identity = self._identity
-        if identity is None or self._socket.exists() or process_start_time(identity.pid) != identity.start:
+        if identity is None or self._starter.socket.exists() or process_start_time(identity.pid) != identity.start:
             return False
-        log.warning("tmux_socket_deleted", socket=str(self._socket), server_pid=identity.pid)
-        await self._revive(identity.pid)
+        await self._starter.revive(identity.pid)
         return True
 
     def recall_dead_children(self) -> None:
@@ -197,9 +194,9 @@ class TmuxServer:
                 operation="tmux.start",
             )
 
-    async def _write_settings(self) -> Path:
+    async def _write_settings(self) -> None:
         try:
-            return await asyncio.to_thread(launch.write_settings, self.directory, self.socket_name, self._history_limit)
+            await asyncio.to_thread(launch.write_settings, self._settings, self._history_limit)
         except OSError as error:
             raise UnavailableError(f"tmux's settings cannot be written: {error}", operation="tmux.start") from error
 
@@ -229,17 +226,19 @@ class TmuxServer:
 
     async def _bring_up(self) -> None:
         """Find or start the server, watch it, connect. Raises ``TeleclaudeError``; then nothing is in use."""
-        pid = await self._ensure()
+        pid = await self._starter.ensure()
         start = process_start_time(pid)
         if start is None:
             raise UnavailableError("the tmux server ended at once", operation="tmux.start")
         identity = ServerIdentity(pid, start)
         assert self._oneshot is not None
-        await self._oneshot.submit([(command("source-file", text(str(self._settings_path))),)])
+        await self._oneshot.submit([(command("source-file", text(str(self._settings))),)])
         self._transport = await self._connect(identity)
         self._watch = watch_process(pid, start)
         self._identity = identity
-        log.info("tmux_server_in_use", pid=pid, socket=str(self._socket), transport=type(self._transport).__name__)
+        log.info(
+            "tmux_server_in_use", pid=pid, socket=str(self._starter.socket), transport=type(self._transport).__name__
+        )
 
     async def _let_go(self) -> None:
         self._identity = None
@@ -253,6 +252,7 @@ class TmuxServer:
     async def _connect(self, identity: ServerIdentity) -> Transport:
         assert self._oneshot is not None
         if self._wanted == "subprocess":
+            await self._make_anchor(self._oneshot)
             return self._oneshot
         transport = ControlTransport(
             self._control_argv(),
@@ -269,74 +269,24 @@ class TmuxServer:
             await transport.aclose()
             # The server has just answered a process of its own, so only control mode is at fault.
             log.warning("control_mode_unavailable", error=str(error), server_pid=identity.pid)
+            await self._make_anchor(self._oneshot)
             return self._oneshot
         return transport
 
+    async def _make_anchor(self, transport: Transport) -> None:
+        """Without any session tmux has no current target, and some of its commands fail for want of one."""
+        name, program = Option("s", new_name(ANCHOR_NAME)), map(text, _ANCHOR_ARGV)
+        with suppress(ConflictError):
+            await transport.submit([(command("new-session", Flag("d"), name, Option("c", path("/")), *program),)])
+
     def _control_argv(self) -> list[str]:
         anchor = ["new-session", "-A", "-s", ANCHOR_NAME, "-c", "/", "-f", "no-output,ignore-size"]
-        return [*self._argv, "-N", "-C", *anchor, "--", "/bin/sh", "-c", _ANCHOR_WORDS]
+        return [*self._argv, "-N", "-C", *anchor, "--", *_ANCHOR_ARGV]
 
     def _notified(self, notification: Notification) -> None:
         if notification.name in _HINTS:
             for callback in self._on_change:
                 callback()
-
-    async def _ensure(self) -> int:
-        """The pid of the live server, after starting one if there is none."""
-        pid = await asyncio.to_thread(launch.server_pid, self._socket)
-        if pid is not None:
-            return pid
-        orphan = await asyncio.to_thread(launch.orphaned_server, self._socket)
-        if orphan is not None:
-            log.warning("tmux_socket_deleted", socket=str(self._socket), server_pid=orphan)
-            await self._revive(orphan)
-            return orphan
-        return await self._start()
-
-    async def _revive(self, pid: int) -> None:
-        launch.restore_socket(pid)
-        if await self._listening(_SOCKET_SECONDS) != pid:
-            raise UnavailableError(
-                f"tmux server {pid} lives, but its socket {self._socket} was deleted and does not come back; "
-                f"end it with kill {pid} if its sessions may go",
-                operation="tmux.start",
-            )
-
-    async def _start(self) -> int:
-        argv = launch.start_argv(self._argv)
-        if not await self._start_in_scope(argv):
-            done = await run_bounded(argv, operation="tmux.start", timeout=_START_SECONDS, env=self._environ, cwd="/")
-            if done.returncode != 0:
-                words = done.stderr.decode(errors="replace").strip()
-                raise UnavailableError(f"tmux cannot be started: {words}", operation="tmux.start")
-        pid = await self._listening(_START_SECONDS)
-        if pid is None:
-            raise UnavailableError("tmux was started, but does not listen", operation="tmux.start")
-        log.info("tmux_server_started", pid=pid)
-        return pid
-
-    async def _start_in_scope(self, argv: list[str]) -> bool:
-        """Start it apart from our own unit where there is a user manager; False where there is none."""
-        unit = f"teleclaude-tmux-{self.socket_name}-{os.getpid()}"
-        scoped = launch.scope_argv(argv, unit, self._environ)
-        if scoped is None:
-            return False
-        try:
-            done = await run_bounded(scoped, operation="tmux.start", timeout=_SCOPE_SECONDS, env=self._environ, cwd="/")
-        except TeleclaudeError as error:
-            log.info("tmux_scope_unavailable", error=str(error))
-            return False
-        return done.returncode == 0
-
-    async def _listening(self, timeout: float) -> int | None:
-        """The server's pid once its socket takes connections; None after ``timeout`` seconds."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + timeout
-        while True:
-            pid = await asyncio.to_thread(launch.server_pid, self._socket)
-            if pid is not None or loop.time() >= deadline:
-                return pid
-            await asyncio.sleep(_POLL_SECONDS)
 
 
 async def _tell(callbacks: Sequence[Callable[[ServerIdentity], Awaitable[None]]], identity: ServerIdentity) -> None:
