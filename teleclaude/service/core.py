@@ -1,0 +1,283 @@
+"""The service put together, with its life: adopt at start, sweep and keep house while it runs, let go at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+import structlog
+
+from teleclaude.api import Check, TaskPolicy
+from teleclaude.bus import Bus
+from teleclaude.clock import Clock
+from teleclaude.config import Config
+from teleclaude.errors import TeleclaudeError
+from teleclaude.events import Fact
+from teleclaude.paths import Paths
+from teleclaude.service.health import Health, Probe
+from teleclaude.service.hub import Service
+from teleclaude.service.input import Inputs
+from teleclaude.service.lookup import Lookup
+from teleclaude.service.metrics import Metrics, Reading
+from teleclaude.service.once import Journal
+from teleclaude.service.output import Outputs
+from teleclaude.service.reconcile import Reconciler
+from teleclaude.service.recorders import Recorders
+from teleclaude.service.records import Records
+from teleclaude.service.screens import Screens
+from teleclaude.service.sessions import Sessions
+from teleclaude.service.settings import Settings
+from teleclaude.service.table import SessionTable
+from teleclaude.service.terminals import Terminals
+from teleclaude.service.upkeep import Upkeep
+from teleclaude.service.views import Views
+from teleclaude.service.waits import Waits
+from teleclaude.store import Database
+from teleclaude.streams import StreamStore
+from teleclaude.tasks import TaskRegistry, run_bounded
+from teleclaude.tmux import Panes, ServerIdentity, TmuxServer
+
+log = structlog.get_logger(__name__)
+
+OWNER = "core"
+ADOPT_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the service stands on, already entered."""
+
+    settings: Settings
+    paths: Paths
+    database: Database
+    bus: Bus
+    streams: StreamStore
+    server: TmuxServer
+    tasks: TaskRegistry
+    clock: Clock
+
+
+class Core:
+    """The running service; an async context manager. ``hub`` is what adapters talk to."""
+
+    def __init__(
+        self,
+        *,
+        parts: Parts,
+        computer: str,
+        hub: Service,
+        health: Health,
+        records: Records,
+        table: SessionTable,
+        terminals: Terminals,
+        reconciler: Reconciler,
+        upkeep: Upkeep,
+    ) -> None:
+        self.computer = computer
+        self.hub = hub
+        self.health = health
+        self._parts = parts
+        self._records = records
+        self._table = table
+        self._terminals = terminals
+        self._reconciler = reconciler
+        self._upkeep = upkeep
+
+    async def __aenter__(self) -> Self:
+        await self._parts.bus.start()
+        self._parts.server.on_gone(self._server_gone)
+        self._parts.settings.on_change(self._resettle)
+        await self._adopt()
+        for name, work in (
+            ("sweep", self._reconciler.run),
+            ("retention", self._upkeep.run_retention),
+            ("upkeep", self._upkeep.run_slow),
+        ):
+            self._parts.tasks.spawn(work, name=name, owner=OWNER, policy=TaskPolicy.RESTART)
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        for owner in (OWNER, "terminals", "recorders"):
+            stuck = await self._parts.tasks.cancel_owner(owner, 2.0)
+            if stuck:
+                log.warning("tasks_did_not_end", owner=owner, tasks=", ".join(stuck))
+        for live in self._table:
+            live.unwatch()
+
+    async def close_intake(self) -> None:
+        """Refuse new commands and let those in flight end, for a bounded time."""
+        await self.hub.close_intake()
+
+    async def note(self, fact: Fact) -> None:
+        await self._records.note(fact)
+
+    async def _adopt(self) -> None:
+        """Without tmux there is nothing to adopt from yet: the sessions stay as stored and readiness says why."""
+        try:
+            async with asyncio.timeout(ADOPT_SECONDS):
+                await self._reconciler.adopt()
+        except (TeleclaudeError, TimeoutError) as error:
+            log.warning("adoption_failed", error=str(error))
+            self._parts.tasks.spawn(self._adopt_later, name="adopt", owner=OWNER, policy=TaskPolicy.RESTART)
+
+    async def _adopt_later(self) -> None:
+        while True:
+            await self._parts.clock.sleep(1.0)
+            try:
+                await self._reconciler.adopt()
+            except TeleclaudeError as error:
+                log.debug("adoption_waits", error=str(error))
+            else:
+                return
+
+    async def _server_gone(self, _server: ServerIdentity) -> None:
+        await self._reconciler.server_gone()
+
+    def _resettle(self, config: Config) -> None:
+        self._table.limit = config.sessions.max
+
+
+def build_core(parts: Parts) -> Core:
+    """Wire the service's objects together. Nothing runs yet."""
+    settings, streams, clock, tasks = parts.settings, parts.streams, parts.clock, parts.tasks
+    computer = computer_name(settings.current)
+    panes = Panes(parts.server)
+    table = SessionTable(settings.current.sessions.max)
+    records = Records(parts.database, parts.bus, clock)
+    recorders = Recorders(panes=panes, records=records, tasks=tasks)
+    screens = Screens(panes, streams, recorders)
+    views = Views(streams, settings, clock)
+    lookup = Lookup(table, records, streams, computer)
+    outputs = Outputs(lookup, streams)
+    waits = Waits(lookup, outputs, views, clock)
+    journal = Journal(parts.database, clock)
+    terminals = Terminals(
+        table=table,
+        records=records,
+        panes=panes,
+        streams=streams,
+        recorders=recorders,
+        screens=screens,
+        settings=settings,
+        tasks=tasks,
+        clock=clock,
+        scratch=parts.paths.state / "tmp",
+    )
+    reconciler = Reconciler(
+        computer=computer,
+        table=table,
+        records=records,
+        panes=panes,
+        streams=streams,
+        recorders=recorders,
+        terminals=terminals,
+        clock=clock,
+    )
+    sessions = Sessions(
+        computer=computer,
+        table=table,
+        lookup=lookup,
+        records=records,
+        streams=streams,
+        terminals=terminals,
+        inputs=Inputs(panes=panes, records=records, database=parts.database, settings=settings, clock=clock),
+        outputs=outputs,
+        screens=screens,
+        waits=waits,
+        views=views,
+        panes=panes,
+        settings=settings,
+        clock=clock,
+    )
+    upkeep = Upkeep(
+        table=table,
+        records=records,
+        streams=streams,
+        terminals=terminals,
+        views=views,
+        journal=journal,
+        settings=settings,
+        clock=clock,
+        purge=sessions.purge,
+    )
+    health = Health(_probes(parts))
+    hub = Service(
+        sessions.handlers(),
+        outputs=outputs,
+        bus=parts.bus,
+        journal=journal,
+        health=health,
+        metrics=Metrics(_readings(parts, table)),
+        tasks=tasks,
+        clock=clock,
+    )
+    return Core(
+        parts=parts,
+        computer=computer,
+        hub=hub,
+        health=health,
+        records=records,
+        table=table,
+        terminals=terminals,
+        reconciler=reconciler,
+        upkeep=upkeep,
+    )
+
+
+def computer_name(config: Config) -> str:
+    """The configured name, else the host's, made fit for a name."""
+    if config.computer.name:
+        return config.computer.name
+    host = "".join(c if c.isascii() and c.isalnum() else "-" for c in socket.gethostname().split(".")[0].lower())
+    return host.strip("-")[:63] or "computer"
+
+
+def _probes(parts: Parts) -> Mapping[str, Probe]:
+    async def tmux() -> Check:
+        await Panes(parts.server).ping()
+        return Check(ok=True, detail="ok")
+
+    async def store() -> Check:
+        await parts.database.write(lambda _connection: None)
+        recovered = parts.database.recovered_from
+        return Check(ok=True, detail=f"a damaged database was set aside as {recovered}" if recovered else "ok")
+
+    async def streams() -> Check:
+        await asyncio.to_thread(_writable, parts.paths)
+        return Check(ok=True, detail="ok")
+
+    async def spawn() -> Check:
+        await run_bounded(["true"], operation="ready.spawn", timeout=1.0)
+        return Check(ok=True, detail="ok")
+
+    async def config() -> Check:
+        error = parts.settings.reload_error
+        return Check(ok=True, detail=f"reload refused, old settings in force: {error}" if error else "ok")
+
+    return {"tmux": tmux, "store": store, "streams": streams, "spawn": spawn, "config": config}
+
+
+def _writable(paths: Paths) -> None:
+    probe = paths.streams / ".probe"
+    descriptor = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(descriptor, b"ok")
+    finally:
+        os.close(descriptor)
+        probe.unlink(missing_ok=True)
+
+
+def _readings(parts: Parts, table: SessionTable) -> list[Reading]:
+    counts = parts.tasks
+    return [
+        ("teleclaude_sessions", "Live sessions", lambda: len(table)),
+        ("teleclaude_tasks_active", "Running tasks", lambda: sum(counts.counts.active.values())),
+        ("teleclaude_tasks_started", "Tasks started since the start", lambda: counts.counts.started),
+        ("teleclaude_tasks_failed", "Tasks that failed since the start", lambda: counts.counts.failed),
+        ("teleclaude_tasks_cancelled", "Tasks cancelled since the start", lambda: counts.counts.cancelled),
+        ("teleclaude_events_seq", "Number of the latest event", lambda: parts.bus.latest),
+    ]

@@ -1,0 +1,154 @@
+"""The one entry for every adapter: authorise, route, make repeats harmless, run, account."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Any, TypeVar, cast
+
+import structlog
+
+from teleclaude.api import OutputFollower, Readiness, TaskPolicy
+from teleclaude.bus import Bus
+from teleclaude.clock import Clock
+from teleclaude.errors import InternalError, InvalidError, TeleclaudeError, UnavailableError
+from teleclaude.events import Event
+from teleclaude.model import Principal
+from teleclaude.service.access import authorise
+from teleclaude.service.health import Health
+from teleclaude.service.metrics import Metrics
+from teleclaude.service.once import Journal
+from teleclaude.service.output import Outputs
+from teleclaude.tasks import TaskRegistry
+from teleclaude.wire.base import Command
+
+log = structlog.get_logger(__name__)
+
+R = TypeVar("R")
+Handler = Callable[[Principal, Any], Awaitable[Any]]
+
+OWNER = "service"
+STOP_SECONDS = 3.0
+
+
+class Service:
+    """Implements ``teleclaude.api.Hub`` over a table of handlers, one per command class."""
+
+    def __init__(
+        self,
+        handlers: Mapping[type[Command[Any]], Handler],
+        *,
+        outputs: Outputs,
+        bus: Bus,
+        journal: Journal,
+        health: Health,
+        metrics: Metrics,
+        tasks: TaskRegistry,
+        clock: Clock,
+    ) -> None:
+        self._handlers = handlers
+        self._outputs = outputs
+        self._bus = bus
+        self._journal = journal
+        self._health = health
+        self._metrics = metrics
+        self._tasks = tasks
+        self._clock = clock
+        self._began = clock.monotonic()
+        self._closed = False
+
+    async def call(self, principal: Principal, command: Command[R], *, key: str | None = None) -> R:
+        """See ``Hub.call``. A command that changes something runs to its end even when the caller goes away."""
+        began = self._clock.monotonic()
+        code = "ok"
+        try:
+            if self._closed:
+                raise UnavailableError("the daemon is stopping; try again once it is back")
+            authorise(principal, command)
+            return cast(R, await self._route(principal, command, key))
+        except TeleclaudeError as error:
+            code = error.code
+            if not error.operation:
+                error.operation = command.operation
+            raise
+        except asyncio.CancelledError:
+            code = "cancelled"
+            raise
+        except Exception as error:
+            code = "internal"
+            log.exception("command_failed", operation=command.operation, principal=principal.name)
+            raise InternalError(
+                "the daemon met a defect of its own; its log has the trace", operation=command.operation
+            ) from error
+        finally:
+            self._metrics.observe(command.operation, code, self._clock.monotonic() - began)
+
+    async def _route(self, principal: Principal, command: Command[Any], key: str | None) -> Any:
+        handler = self._handlers.get(type(command))
+        if handler is None:
+            raise InvalidError(f"{command.operation} is not offered by this daemon", operation=command.operation)
+        if not command.mutates:
+            return await handler(principal, command)
+
+        async def effect() -> Any:
+            return await handler(principal, command)
+
+        if key is None:
+            return await self._to_its_end(command.operation, effect)
+        return await self._to_its_end(
+            command.operation, lambda: self._journal.once(principal.name, key, command, effect)
+        )
+
+    async def _to_its_end(self, operation: str, effect: Callable[[], Awaitable[Any]]) -> Any:
+        outcome: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+        async def run() -> None:
+            try:
+                result = await effect()
+            except asyncio.CancelledError:
+                outcome.cancel()
+                raise
+            except BaseException as error:
+                _settle(outcome, error=error)
+            else:
+                _settle(outcome, result=result)
+
+        self._tasks.spawn(run(), name=operation, owner=OWNER, policy=TaskPolicy.REPORT)
+        return await asyncio.shield(outcome)
+
+    async def close_intake(self) -> None:
+        """Refuse new commands and wait, for a bounded time, for those that change something."""
+        self._closed = True
+        stuck = await self._tasks.settle_owner(OWNER, STOP_SECONDS)
+        if stuck:
+            log.warning("commands_cut_short", commands=", ".join(stuck))
+
+    def follow_output(self, principal: Principal, request: Command[Any]) -> AbstractAsyncContextManager[OutputFollower]:
+        authorise(principal, request)
+        return self._outputs.follow(principal, request)
+
+    def follow_events(
+        self, principal: Principal, after: int | None = None, sessions: frozenset[str] | None = None
+    ) -> AbstractAsyncContextManager[AsyncIterator[Event]]:
+        return self._bus.subscribe(after=after, sessions=sessions)
+
+    async def readiness(self) -> Readiness:
+        return await self._health.readiness()
+
+    def metrics(self) -> bytes:
+        return self._metrics.render()
+
+    def uptime_ms(self) -> int:
+        return int((self._clock.monotonic() - self._began) * 1000)
+
+
+def _settle(outcome: asyncio.Future[Any], *, result: Any = None, error: BaseException | None = None) -> None:
+    if outcome.done():
+        return
+    if error is None:
+        outcome.set_result(result)
+    else:
+        outcome.set_exception(error)
+        # The caller may be gone; then nobody asks for the exception, and that is no defect.
+        outcome.exception()

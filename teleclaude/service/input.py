@@ -1,0 +1,118 @@
+"""Input to a terminal: one ordered queue per session, harmless when repeated."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+from teleclaude.clock import Clock
+from teleclaude.errors import BusyError, ExitedError, IndeterminateError, TeleclaudeError
+from teleclaude.model import Agent, HandingOff, PaneIdentity
+from teleclaude.service.records import Records
+from teleclaude.service.settings import Settings
+from teleclaude.service.table import Live
+from teleclaude.store import Database, receipts
+from teleclaude.tmux import Panes
+from teleclaude.wire.sessions import InputReply, OffsetReply, SendBytes, SendInput, SendKeys
+
+QUEUE_SECONDS = 30.0
+
+
+class Inputs:
+    """Types into panes. A reply's offset is the stream's end from just before: the answer lies at or after it."""
+
+    def __init__(self, *, panes: Panes, records: Records, database: Database, settings: Settings, clock: Clock) -> None:
+        self._panes = panes
+        self._records = records
+        self._database = database
+        self._settings = settings
+        self._clock = clock
+
+    async def text(self, live: Live, command: SendInput) -> InputReply:
+        if command.client_id is not None and command.seq is not None:
+            return await self._numbered(live, command, command.client_id, command.seq)
+        return InputReply(offset=await self._type_text(live, command))
+
+    async def keys(self, live: Live, command: SendKeys) -> OffsetReply:
+        async def send(pane: PaneIdentity) -> None:
+            await self._panes.send_keys(pane.pane_id, command.keys, command.repeat)
+
+        return OffsetReply(offset=await self._in_turn(live, command.operation, send))
+
+    async def typed(self, live: Live, command: SendBytes) -> OffsetReply:
+        async def send(pane: PaneIdentity) -> None:
+            await self._panes.send_bytes(pane.pane_id, command.data)
+
+        return OffsetReply(offset=await self._in_turn(live, command.operation, send))
+
+    async def _type_text(self, live: Live, command: SendInput) -> int:
+        delay_ms = self._submit_delay_ms(live.session.spec.agent)
+
+        async def send(pane: PaneIdentity) -> None:
+            await self._panes.send_text(pane.pane_id, command.text, submit=command.submit, submit_delay_ms=delay_ms)
+
+        return await self._in_turn(live, command.operation, send)
+
+    async def _numbered(self, live: Live, command: SendInput, client_id: str, seq: int) -> InputReply:
+        """Type once per ``client_id`` and ``seq``: the row is durable before the first key goes out."""
+        receipt = await self._database.write(
+            lambda connection: receipts.accept(connection, live.id, client_id, seq, now=self._clock.now().timestamp())
+        )
+        if receipt is not None:
+            if receipt.offset is None:
+                raise IndeterminateError(
+                    f"input {seq} of {client_id} was begun and its outcome is not known; look at the screen",
+                    operation=command.operation,
+                )
+            return InputReply(offset=receipt.offset)
+        try:
+            offset = await self._type_text(live, command)
+        except IndeterminateError:
+            raise
+        except TeleclaudeError:
+            await self._database.write(lambda connection: receipts.refuse(connection, live.id, client_id, seq))
+            raise
+        await self._database.write(lambda connection: receipts.deliver(connection, live.id, client_id, seq, offset))
+        return InputReply(offset=offset)
+
+    async def _in_turn(self, live: Live, operation: str, send: Callable[[PaneIdentity], Awaitable[None]]) -> int:
+        async with _turn(live, operation):
+            pane = typing_pane(live, operation)
+            offset = live.stream.bounds().end
+            await send(pane)
+            live.session = replace(live.session, input_offset=offset)
+            self._records.save_soon(live.session)
+            return offset
+
+    def _submit_delay_ms(self, agent: Agent | None) -> int:
+        if agent is None:
+            return 0
+        profile = self._settings.current.agents.get(agent.name)
+        return profile.submit_delay_ms if profile is not None else 0
+
+
+def typing_pane(live: Live, operation: str) -> PaneIdentity:
+    """The pane that takes input now; raises ``ExitedError`` when its process has ended."""
+    state, pane = live.session.state, live.session.pane
+    if isinstance(state, HandingOff):
+        raise BusyError(f"the session is being handed to {state.computer}", operation=operation)
+    if pane is None:
+        raise BusyError("the session is still starting; try again", operation=operation)
+    if live.closing or live.process_ended:
+        raise ExitedError("the session has ended; restart it to type again", operation=operation)
+    return pane
+
+
+@asynccontextmanager
+async def _turn(live: Live, operation: str) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(QUEUE_SECONDS):
+            await live.input.acquire()
+    except TimeoutError:
+        raise BusyError("input sent earlier is still being typed; try again", operation=operation) from None
+    try:
+        yield
+    finally:
+        live.input.release()

@@ -1,0 +1,128 @@
+"""Idempotency keys: a command with a key happens at most once, and its answer can be asked for again."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable
+from typing import Any, get_args
+
+from pydantic import TypeAdapter
+
+from teleclaude.clock import Clock
+from teleclaude.errors import (
+    BusyError,
+    IndeterminateError,
+    KeyReusedError,
+    LimitError,
+    TeleclaudeError,
+    UnavailableError,
+)
+from teleclaude.store import Database, receipts
+from teleclaude.wire import jsonio
+from teleclaude.wire.base import Command
+from teleclaude.wire.problems import error_from, problem
+
+KEEP_SECONDS = 24 * 3600
+WAIT_SECONDS = 60.0
+
+_NOTHING_HAPPENED = (BusyError, LimitError, UnavailableError)
+"""Refusals that leave the key free: the same request may succeed later."""
+
+
+class Journal:
+    """Keyed commands by principal and key. The row is durable before the effect begins and holds the reply after it."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        self._running: dict[tuple[str, str], asyncio.Event] = {}
+
+    async def once(self, principal: str, key: str, command: Command[Any], effect: Callable[[], Awaitable[Any]]) -> Any:
+        """The stored reply of an earlier call with this key, or the reply of running ``effect`` now.
+
+        Raises ``KeyReusedError`` for another command under the same key, ``IndeterminateError`` when the daemon ended
+        between the start of the effect and its reply, and whatever the effect raised, then and again.
+        """
+        digest = _digest(command)
+        slot = (principal, key)
+        while True:
+            running = self._running.get(slot)
+            if running is None:
+                break
+            await _finished(running, command.operation)
+        self._running[slot] = done = asyncio.Event()
+        try:
+            row = await self._database.write(
+                lambda connection: receipts.begin(
+                    connection, principal, key, command.operation, digest, now=self._clock.now().timestamp()
+                )
+            )
+            if row is not None:
+                return _replay(row, command, digest)
+            return await self._run(slot, effect)
+        finally:
+            del self._running[slot]
+            done.set()
+
+    async def _run(self, slot: tuple[str, str], effect: Callable[[], Awaitable[Any]]) -> Any:
+        principal, key = slot
+        try:
+            result = await effect()
+        except _NOTHING_HAPPENED:
+            await self._database.write(lambda connection: receipts.forget(connection, principal, key))
+            raise
+        except TeleclaudeError as error:
+            await self._settle(slot, jsonio.dumps({"error": problem(error)}).decode())
+            raise
+        await self._settle(slot, '{"reply":' + result.model_dump_json(by_alias=True) + "}")
+        return result
+
+    async def _settle(self, slot: tuple[str, str], reply: str) -> None:
+        principal, key = slot
+        await self._database.write(lambda connection: receipts.settle(connection, principal, key, reply))
+
+    async def forget_old(self) -> int:
+        """Drop what is older than 24 h; answers how many."""
+        before = self._clock.now().timestamp() - KEEP_SECONDS
+        return await self._database.write(lambda connection: receipts.forget_before(connection, before))
+
+
+def _digest(command: Command[Any]) -> str:
+    body = command.model_dump_json(by_alias=True)
+    return hashlib.sha256(f"{command.operation}\n{body}".encode()).hexdigest()
+
+
+def _replay(row: receipts.Keyed, command: Command[Any], digest: str) -> Any:
+    if row.digest != digest:
+        raise KeyReusedError(
+            "this Idempotency-Key was used for another request; take a new key", operation=command.operation
+        )
+    if row.reply is None:
+        raise IndeterminateError(
+            "the daemon ended while it worked on the request with this key; look at the state before trying again",
+            operation=command.operation,
+        )
+    stored = jsonio.loads(row.reply.encode(), operation=command.operation)
+    if "error" in stored:
+        raise error_from(stored["error"])
+    return TypeAdapter(_reply_type(type(command))).validate_python(stored["reply"])
+
+
+def _reply_type(command: type[Command[Any]]) -> Any:
+    """The ``R`` of ``Command[R]``."""
+    for base in command.__mro__[1:]:
+        arguments = getattr(base, "__pydantic_generic_metadata__", {}).get("args") or get_args(base)
+        if arguments:
+            return arguments[0]
+    raise TypeError(f"{command.__name__} does not say what it answers")
+
+
+async def _finished(running: asyncio.Event, operation: str) -> None:
+    try:
+        async with asyncio.timeout(WAIT_SECONDS):
+            await running.wait()
+    except TimeoutError:
+        raise IndeterminateError(
+            "the first request with this key is still at work; ask again later", operation=operation
+        ) from None

@@ -1,0 +1,188 @@
+"""Compare what we believe with what tmux has: at start to adopt every session, later to notice what no event told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+import structlog
+
+from teleclaude.clock import Clock
+from teleclaude.errors import ConflictError, TeleclaudeError
+from teleclaude.events import SessionStateChanged
+from teleclaude.model import Kind, PaneIdentity, Running, Session, SessionSpec, Starting, is_name
+from teleclaude.service.recorders import Recorders
+from teleclaude.service.records import Records
+from teleclaude.service.table import Live, SessionTable
+from teleclaude.service.terminals import Terminals
+from teleclaude.streams import StreamStore
+from teleclaude.tmux import PaneInfo, Panes
+
+log = structlog.get_logger(__name__)
+
+SWEEP_SECONDS = 2.0
+STARTING_SECONDS = 30.0
+"""A start that tmux never confirmed is given up after this long."""
+
+
+class Reconciler:
+    """Never kills what it does not know."""
+
+    def __init__(
+        self,
+        *,
+        computer: str,
+        table: SessionTable,
+        records: Records,
+        panes: Panes,
+        streams: StreamStore,
+        recorders: Recorders,
+        terminals: Terminals,
+        clock: Clock,
+    ) -> None:
+        self._computer = computer
+        self._table = table
+        self._records = records
+        self._panes = panes
+        self._streams = streams
+        self._recorders = recorders
+        self._terminals = terminals
+        self._clock = clock
+
+    async def adopt(self) -> None:
+        """Take over every stored live session: follow those that run, write down how the others ended."""
+        stored = [session for session in await self._records.live() if session.kind is Kind.TERMINAL]
+        infos = await self._panes.list_panes()
+        by_marker = {info.marker: info for info in infos if info.marker}
+        adopted = 0
+        for session in stored:
+            live = Live(session, self._streams.get(session.id))
+            self._table.insert(live, operation="daemon.adopt")
+            adopted += await self._adopt_one(live, self._pane_of(session, by_marker, infos))
+        await self._rebuild(by_marker, {session.id for session in stored})
+        log.info("sessions_adopted", adopted=adopted, lost=len(stored) - adopted, unknown=_unknown(infos))
+
+    async def _adopt_one(self, live: Live, info: PaneInfo | None) -> bool:
+        async with live.lifecycle:
+            if info is None:
+                await self._terminals.lose(live, self._why_gone(live.session))
+                return False
+            identity = self._panes.identity(info)
+            if isinstance(live.session.state, Starting) or live.session.pane != identity:
+                live.session = replace(live.session, state=Running(identity))
+                await self._records.save(live.session, SessionStateChanged("running"))
+        await self._recorders.resume(live, info)
+        if info.dead:
+            await self._terminals.end(live, identity)
+        else:
+            await self._terminals.watch(live)
+        return True
+
+    def _pane_of(
+        self, session: Session, by_marker: Mapping[str, PaneInfo], infos: Iterable[PaneInfo]
+    ) -> PaneInfo | None:
+        marked = by_marker.get(session.id)
+        if marked is not None or session.pane is None:
+            return marked
+        # Without its marker (a user may have unset it) the pane's full identity still tells.
+        return next((info for info in infos if self._panes.identity(info) == session.pane), None)
+
+    def _why_gone(self, session: Session) -> str:
+        if session.pane is None:
+            return "start_interrupted"
+        server = self._panes.server_identity
+        same = server is not None and server == (session.pane.server_pid, session.pane.server_start)
+        return "tmux_session_gone" if same else "tmux_server_gone"
+
+    async def _rebuild(self, by_marker: Mapping[str, PaneInfo], known: set[str]) -> None:
+        """Sessions that tmux has and the store has lost, after a damaged database was set aside."""
+        for marker, info in by_marker.items():
+            if marker in known or info.dead or await self._records.get(marker) is not None:
+                continue
+            session = Session(
+                id=marker,
+                name=info.name if is_name(info.name) else self._table.free_name("recovered"),
+                kind=Kind.TERMINAL,
+                computer=self._computer,
+                spec=SessionSpec(command=None, cwd=info.path or "/", cols=info.cols, rows=info.rows),
+                state=Starting(),
+                created_at=self._clock.now(),
+                owner="local",
+            )
+            live = Live(session, self._streams.get(marker))
+            try:
+                self._table.insert(live, operation="daemon.adopt")
+            except ConflictError:
+                live.session = replace(session, name=self._table.free_name("recovered"))
+                self._table.insert(live, operation="daemon.adopt")
+            async with live.lifecycle:
+                await self._records.insert(live.session)
+                await self._terminals.arrived(live, self._panes.identity(info))
+            await self._recorders.resume(live, info)
+            log.warning("session_rebuilt", session_id=marker, name=live.session.name)
+
+    async def run(self) -> None:
+        """Sweep for ever. One cheap list serves all sessions."""
+        while True:
+            await self._clock.sleep(SWEEP_SECONDS)
+            if len(self._table) == 0:
+                continue
+            try:
+                await self.sweep()
+            except TeleclaudeError as error:
+                # tmux does not answer: what it cannot say stays unknown until the next sweep.
+                log.debug("sweep_skipped", error=str(error))
+
+    async def sweep(self) -> None:
+        believed = [(live, live.session.pane) for live in self._table]
+        infos = await self._panes.list_panes()
+        by_pane = {info.pane_id: info for info in infos}
+        by_marker = {info.marker: info for info in infos if info.marker}
+        for live, pane in believed:
+            if pane is None:
+                await self._sweep_starting(live, by_marker.get(live.id))
+            else:
+                await self._sweep_running(live, pane, by_pane.get(pane.pane_id))
+
+    async def _sweep_starting(self, live: Live, info: PaneInfo | None) -> None:
+        if live.lifecycle.locked() or live.ended.is_set() or not isinstance(live.session.state, Starting):
+            return
+        async with live.lifecycle:
+            if info is not None:
+                await self._terminals.arrived(live, self._panes.identity(info))
+            elif (self._clock.now() - live.session.created_at).total_seconds() > STARTING_SECONDS:
+                await self._terminals.lose(live, "start_failed")
+
+    async def _sweep_running(self, live: Live, pane: PaneIdentity, info: PaneInfo | None) -> None:
+        if live.ended.is_set() or live.session.pane != pane or live.lifecycle.locked():
+            return
+        if info is None or info.dead:
+            # end() asks tmux again and finds out whether the pane is dead or gone.
+            await self._terminals.end(live, pane)
+            return
+        if info.pid != pane.pid:
+            await self._respawned(live, info)
+        elif not info.piped:
+            self._recorders.lost(live)
+        if info.title != live.session.title:
+            live.session = replace(live.session, title=info.title)
+            self._records.save_soon(live.session)
+
+    async def _respawned(self, live: Live, info: PaneInfo) -> None:
+        """Somebody respawned the pane by hand: same session, new process."""
+        log.warning("pane_respawned_by_hand", session_id=live.id, pid=info.pid)
+        async with live.lifecycle:
+            live.session = replace(live.session, state=Running(self._panes.identity(info)))
+            await self._records.save(live.session)
+            await self._terminals.watch(live)
+
+    async def server_gone(self) -> None:
+        """The tmux server ended and every pane with it."""
+        for live in self._table:
+            async with live.lifecycle:
+                if not live.ended.is_set() and live.session.pane is not None:
+                    await self._terminals.lose(live, "tmux_server_gone")
+
+
+def _unknown(infos: Iterable[PaneInfo]) -> int:
+    return sum(1 for info in infos if not info.marker)

@@ -1,0 +1,106 @@
+"""The recorders of live terminals: watched by pidfd, replaced when they die, and every hole named."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import structlog
+
+from teleclaude.api import Tasks
+from teleclaude.errors import DeadlineError, NotFoundError, TeleclaudeError
+from teleclaude.events import OutputGap
+from teleclaude.service.records import Records
+from teleclaude.service.table import Live
+from teleclaude.tasks import watch_process
+from teleclaude.tmux import PaneInfo, Panes
+
+log = structlog.get_logger(__name__)
+
+OWNER = "recorders"
+STARTED_SECONDS = 5.0
+FINISH_SECONDS = 3.0
+STREAM = "pty"
+
+
+class Recorders:
+    """Keeps one recorder per live terminal alive."""
+
+    def __init__(self, *, panes: Panes, records: Records, tasks: Tasks) -> None:
+        self._panes = panes
+        self._records = records
+        self._tasks = tasks
+
+    def alive(self, live: Live) -> bool:
+        """Whether everything the pane prints is being recorded, for certain."""
+        return live.stream.settled and live.stream.recorder_alive() is True
+
+    async def watch(self, live: Live) -> None:
+        """Follow the newest recorder of a session that has just started or was taken over."""
+        await self._settle(live)
+        process = await live.stream.recorder_started(STARTED_SECONDS)
+        if process is None:
+            log.warning("recorder_not_started", session_id=live.id)
+            self.lost(live)
+            return
+        live.unwatch_recorder()
+        live.recorder = watch_process(process.pid, process.start_time)
+        live.recorder.on_exit(partial(self.lost, live))
+
+    async def resume(self, live: Live, info: PaneInfo) -> None:
+        """Take over the recording of a pane that was running while nobody watched."""
+        if info.dead:
+            await self._settle(live)
+        elif info.piped and live.stream.recorder_alive() is not False:
+            await self.watch(live)
+        else:
+            await self._replace(live)
+
+    def lost(self, live: Live) -> None:
+        """The recorder is gone: start another one, unless the session is ending anyway. Callable at any time."""
+        if live.rearming or live.process_ended or live.ended.is_set():
+            return
+        live.rearming = True
+        self._tasks.spawn(self._replace_once(live), name=f"re-arm {live.id}", owner=OWNER)
+
+    async def _replace_once(self, live: Live) -> None:
+        try:
+            await self._replace(live)
+        except TeleclaudeError as error:
+            # The sweep sees the missing pipe and tries again.
+            log.warning("recorder_not_replaced", session_id=live.id, error=str(error))
+        finally:
+            live.rearming = False
+
+    async def _replace(self, live: Live) -> None:
+        pane = live.session.pane
+        if pane is None or live.process_ended:
+            return
+        before = set(live.stream.gaps())
+        try:
+            await live.stream.rearm(partial(self._panes.start_recorder, pane.pane_id), reason="recorder_died")
+        except NotFoundError:
+            return  # the pane went meanwhile; its end is told elsewhere
+        await self.watch(live)
+        gaps = [gap for gap in live.stream.gaps() if gap not in before]
+        log.warning("recorder_replaced", session_id=live.id, gaps=len(gaps))
+        if gaps:
+            await self._records.note(*(OutputGap.of(STREAM, gap) for gap in gaps), session_id=live.id)
+
+    async def finish(self, live: Live) -> None:
+        """Let the recorder take what tmux still holds for it and end, so that the stream's end is final."""
+        live.unwatch_recorder()
+        pane = live.session.pane
+        if pane is not None:
+            try:
+                await self._panes.stop_recorder(pane.pane_id)
+            except TeleclaudeError as error:
+                log.debug("recorder_not_stopped", session_id=live.id, error=str(error))
+        await self._settle(live)
+        if not await live.stream.recorder_ended(FINISH_SECONDS):
+            log.warning("recorder_did_not_end", session_id=live.id)
+
+    async def _settle(self, live: Live) -> None:
+        try:
+            await live.stream.settle()
+        except DeadlineError as error:
+            log.warning("stream_not_settled", session_id=live.id, error=str(error))

@@ -1,0 +1,109 @@
+"""From a request to a specification that can be started: directory, environment, command, name."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from teleclaude.config import AgentProfile, Config
+from teleclaude.errors import ForbiddenError, InvalidError
+from teleclaude.model import Agent, Principal, Role, SessionSpec
+from teleclaude.wire.sessions import CreateSession
+
+_OPERATION = CreateSession.operation
+_OWNER_ONLY_ENV = re.compile(r"LD_.*|BASH_ENV|ENV|PROMPT_COMMAND|TMUX.*|PYTHON(STARTUP|PATH|HOME)|TELECLAUDE_.*")
+
+
+def build_spec(command: CreateSession, principal: Principal, config: Config) -> SessionSpec:
+    """Everything needed to start the session, checked. Blocks on the file system: call it off the loop.
+
+    Raises ``InvalidError`` for a directory or program that is not there, ``ForbiddenError`` for what the principal's
+    role does not allow.
+    """
+    env = dict(command.env)
+    _check_env(env, principal)
+    cwd = check_directory(command.cwd, principal, config, operation=_OPERATION)
+    agent = Agent(command.agent) if command.agent else None
+    argv: str | tuple[str, ...] | None
+    if agent is not None:
+        profile = agent_profile(agent.name, config)
+        argv = tuple(profile.command) + ((command.prompt,) if command.prompt else ())
+        env = {**profile.env, **env}
+    else:
+        argv = tuple(command.command) if isinstance(command.command, list) else command.command
+    if isinstance(argv, tuple):
+        _check_program(argv[0], cwd, env)
+    return SessionSpec(
+        command=argv,
+        cwd=cwd,
+        env=env,
+        cols=command.cols or config.sessions.cols,
+        rows=command.rows or config.sessions.rows,
+        agent=agent,
+    )
+
+
+def agent_profile(name: str, config: Config) -> AgentProfile:
+    profile = config.agents.get(name)
+    if profile is None:
+        known = ", ".join(sorted(config.agents)) or "none"
+        raise InvalidError(f"no agent is called {name!r}; known: {known}", operation=_OPERATION)
+    return profile
+
+
+def base_name(spec: SessionSpec) -> str:
+    """A name to start from when none was asked for: the agent's or the program's."""
+    if spec.agent is not None:
+        text = spec.agent.name
+    elif isinstance(spec.command, tuple):
+        text = Path(spec.command[0]).name
+    elif spec.command is not None:
+        text = Path(spec.command.split()[0]).name if spec.command.split() else "shell"
+    else:
+        text = "shell"
+    name = re.sub(r"[^a-z0-9_-]+", "-", text.lower()).strip("-_")[:60]
+    return name or "session"
+
+
+def check_directory(cwd: str | None, principal: Principal, config: Config, *, operation: str) -> str:
+    """An absolute, existing, enterable directory; the home directory when none was given.
+
+    Below owner, a session starts in one of ``computer.trusted_dirs`` or beneath.
+    """
+    path = cwd if cwd is not None else str(Path.home())
+    if not Path(path).is_absolute():
+        raise InvalidError(f"cwd {path!r} is not an absolute path", operation=operation)
+    if not Path(path).is_dir():
+        raise InvalidError(f"cwd {path!r} is not an existing directory", operation=operation)
+    if not os.access(path, os.X_OK):
+        raise InvalidError(f"cwd {path!r} cannot be entered by this user", operation=operation)
+    if principal.role < Role.OWNER:
+        real = Path(path).resolve()
+        trusted = [Path(entry.path).resolve() for entry in config.computer.trusted_dirs]
+        if not any(real.is_relative_to(root) for root in trusted):
+            raise ForbiddenError(
+                f"{path!r} is not in a trusted directory; an owner can add it to computer.trusted_dirs",
+                operation=operation,
+            )
+    return path
+
+
+def _check_env(env: Mapping[str, str], principal: Principal) -> None:
+    if principal.role >= Role.OWNER:
+        return
+    for key in env:
+        if _OWNER_ONLY_ENV.fullmatch(key):
+            raise InvalidError(f"only an owner may set the variable {key}", operation=_OPERATION)
+
+
+def _check_program(program: str, cwd: str, env: Mapping[str, str]) -> None:
+    search = env.get("PATH", os.environ.get("PATH", os.defpath))
+    found = shutil.which(str(Path(cwd, program)) if "/" in program else program, path=search)
+    if found is None:
+        raise InvalidError(
+            f"program {program[:200]!r} was not found or cannot be executed; give its full path or set PATH",
+            operation=_OPERATION,
+        )

@@ -1,0 +1,246 @@
+"""The life of a terminal session: start, end, restart, close."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import signal
+from functools import partial
+from pathlib import Path
+
+import structlog
+
+from teleclaude.api import Tasks
+from teleclaude.clock import Clock, timestamp
+from teleclaude.errors import IndeterminateError, TeleclaudeError
+from teleclaude.events import SessionExited, SessionStateChanged
+from teleclaude.model import Exit, Exited, Lost, PaneIdentity, Running, SessionSpec, Starting
+from teleclaude.service.hangup import signal_session
+from teleclaude.service.recorders import Recorders
+from teleclaude.service.records import Records
+from teleclaude.service.screens import Screens
+from teleclaude.service.settings import Settings
+from teleclaude.service.table import Live, SessionTable
+from teleclaude.streams import StreamStore
+from teleclaude.tasks import watch_process
+from teleclaude.tmux import CreatePane, DeadStatus, Panes
+
+log = structlog.get_logger(__name__)
+
+OWNER = "terminals"
+CLOSE_GRACE_MS = 1000
+KILL_SECONDS = 2.0
+END_SECONDS = 5.0
+
+
+class Terminals:
+    """Starts panes and follows each to its end. One object for all terminal sessions of this computer."""
+
+    def __init__(
+        self,
+        *,
+        table: SessionTable,
+        records: Records,
+        panes: Panes,
+        streams: StreamStore,
+        recorders: Recorders,
+        screens: Screens,
+        settings: Settings,
+        tasks: Tasks,
+        clock: Clock,
+        scratch: Path,
+    ) -> None:
+        self._table = table
+        self._records = records
+        self._panes = panes
+        self._streams = streams
+        self._recorders = recorders
+        self._screens = screens
+        self._settings = settings
+        self._tasks = tasks
+        self._clock = clock
+        self._scratch = scratch
+
+    async def start_new(self, live: Live) -> None:
+        """Record and start a session that holds its slot already. A definite failure leaves no trace of it.
+
+        Raises ``IndeterminateError`` when tmux did not answer in time: the session then stays ``starting`` until the
+        sweep has seen what became of it.
+        """
+        try:
+            await self._records.insert(live.session)
+            await self._launch(live)
+        except IndeterminateError:
+            log.warning("session_start_indeterminate", session_id=live.id)
+            raise
+        except BaseException:
+            self._table.remove(live)
+            await self._records.delete(live.id, silent=True)
+            await self._streams.delete(live.id)
+            raise
+
+    async def start_again(self, live: Live) -> None:
+        """Start an ended session's command anew in the same stream; it holds its slot already."""
+        before = live.session
+        try:
+            await self._change(live, Starting())
+            await self._launch(live)
+        except IndeterminateError:
+            raise
+        except BaseException:
+            self._table.remove(live)
+            live.session = before
+            await self._records.save(before, SessionStateChanged(before.state.name))
+            raise
+
+    async def _launch(self, live: Live) -> None:
+        session = live.session
+        recorder_command = await live.stream.begin_generation()
+        pane = await self._panes.create(
+            CreatePane(
+                session_id=session.id,
+                name=session.name,
+                command=session.spec.command,
+                cwd=session.spec.cwd,
+                env=await self._environment(session.id, session.spec),
+                cols=session.spec.cols,
+                rows=session.spec.rows,
+                shell=self._settings.current.sessions.shell,
+                recorder_command=recorder_command,
+            )
+        )
+        await self.arrived(live, pane)
+
+    async def arrived(self, live: Live, pane: PaneIdentity) -> None:
+        """The session runs in ``pane``: write it down and watch it."""
+        await self._change(live, Running(pane))
+        await self.watch(live)
+
+    async def watch(self, live: Live) -> None:
+        """Learn of the end of the pane's process and of its recorder."""
+        pane = live.session.pane
+        if pane is None:
+            return
+        live.unwatch()
+        live.process = watch_process(pane.pid, pane.pid_start)
+        live.process.on_exit(partial(self._process_ended, live, pane))
+        await self._recorders.watch(live)
+
+    def _process_ended(self, live: Live, pane: PaneIdentity) -> None:
+        self._tasks.spawn(self.end(live, pane), name=f"end {live.id}", owner=OWNER)
+
+    async def end(self, live: Live, pane: PaneIdentity) -> None:
+        """Take down how the pane ended, keep its last screen, let the recorder finish, then let go of the pane."""
+        async with live.lifecycle:
+            if live.session.pane != pane:
+                return
+            dead = await self._panes.status_of_dead(pane.pane_id)
+            if dead is None:
+                await self.lose(live, "tmux_session_gone")
+                return
+            await self._screens.keep_last(live)
+            await self._recorders.finish(live)
+            exit_ = Exit(
+                code=dead.code,
+                signal=dead.signal,
+                at=dead.at or self._clock.now(),
+                reason=live.closing or _reason(dead),
+            )
+            await self._finish(live, Exited(exit_))
+            await self._discard(pane)
+
+    async def lose(self, live: Live, reason: str) -> None:
+        """It vanished and nobody can say how; called with ``live.lifecycle`` held."""
+        log.warning("session_lost", session_id=live.id, reason=reason)
+        await self._recorders.finish(live)
+        await self._finish(live, Lost(Exit(code=None, signal=None, at=self._clock.now(), reason=reason)))
+
+    async def _finish(self, live: Live, state: Exited | Lost) -> None:
+        session = live.session.moved_to(state)
+        end = live.stream.bounds().end
+        exit_ = state.exit
+        fact = SessionExited(
+            state=state.name,
+            code=exit_.code,
+            signal=exit_.signal,
+            at=timestamp(exit_.at) if exit_.at else None,
+            reason=exit_.reason,
+            offset=end,
+        )
+        await self._records.save(session, SessionStateChanged(state.name), fact)
+        live.session = session
+        live.unwatch()
+        self._table.remove(live)
+        live.ended.set()
+        live.tell()
+        log.info("session_ended", session_id=live.id, state=state.name, code=exit_.code, signal=exit_.signal)
+
+    async def _discard(self, pane: PaneIdentity) -> None:
+        try:
+            await self._panes.kill(pane.session_id)
+        except TeleclaudeError as error:
+            # The record is durable; the sweep removes a corpse that stays.
+            log.warning("pane_not_removed", pane=pane.pane_id, error=str(error))
+
+    async def close(self, live: Live, grace_ms: int | None, reason: str = "closed") -> None:
+        """End the session: hang up, then kill what is left after ``grace_ms``. Returns once the end is recorded.
+
+        Raises ``IndeterminateError`` when tmux did not confirm the end in time.
+        """
+        pane = live.session.pane
+        if pane is None:
+            # Still starting: what the sweep finds of it is closed then.
+            raise IndeterminateError(
+                f"session {live.session.name} is still starting; ask again", operation="session.close"
+            )
+        live.closing = reason
+        grace = (CLOSE_GRACE_MS if grace_ms is None else grace_ms) / 1000
+        await _signal_members(pane.pid, signal.SIGHUP, signal.SIGCONT)
+        if not await _set_within(live.ended, grace):
+            await _signal_members(pane.pid, signal.SIGKILL)
+        if not await _set_within(live.ended, END_SECONDS):
+            raise IndeterminateError(
+                f"session {live.session.name} was killed, but tmux has not confirmed its end; look at its state later",
+                operation="session.close",
+            )
+
+    async def _change(self, live: Live, state: Starting | Running) -> None:
+        session = live.session.moved_to(state)
+        await self._records.save(session, SessionStateChanged(state.name))
+        live.session = session
+        live.tell()
+
+    async def _environment(self, session_id: str, spec: SessionSpec) -> dict[str, str]:
+        """The asked-for variables, the session's id, and a temporary directory of its own where one can be made."""
+        env = {"TELECLAUDE_SESSION_ID": session_id}
+        directory = self._scratch / session_id
+        try:
+            await asyncio.to_thread(directory.mkdir, 0o700, parents=True, exist_ok=True)
+            env["TMPDIR"] = str(directory)
+        except OSError as error:
+            log.warning("private_tmpdir_failed", session_id=session_id, error=str(error))
+        return {**env, **spec.env}
+
+    async def forget(self, session_id: str) -> None:
+        """Remove a purged session's temporary directory."""
+        await asyncio.to_thread(shutil.rmtree, self._scratch / session_id, ignore_errors=True)
+
+
+def _reason(dead: DeadStatus) -> str:
+    if dead.signal is not None:
+        return "signal"
+    return "exited" if dead.code is not None else "unknown"
+
+
+async def _set_within(event: asyncio.Event, seconds: float) -> bool:
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True
+
+
+async def _signal_members(leader: int, *signals: signal.Signals) -> None:
+    """Signal every process of the terminal's session, background jobs included."""
+    await asyncio.to_thread(signal_session, leader, signals)

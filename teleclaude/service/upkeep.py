@@ -1,0 +1,90 @@
+"""What has to be done from time to time: retention, the disk budget, old records, idle sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import structlog
+
+from teleclaude.clock import Clock
+from teleclaude.errors import TeleclaudeError
+from teleclaude.service.once import Journal
+from teleclaude.service.records import Records
+from teleclaude.service.settings import Settings
+from teleclaude.service.table import SessionTable
+from teleclaude.service.terminals import Terminals
+from teleclaude.service.views import Views
+from teleclaude.streams import StreamStore
+
+log = structlog.get_logger(__name__)
+
+RETENTION_SECONDS = 5.0
+SLOW_SECONDS = 60.0
+
+
+class Upkeep:
+    def __init__(
+        self,
+        *,
+        table: SessionTable,
+        records: Records,
+        streams: StreamStore,
+        terminals: Terminals,
+        views: Views,
+        journal: Journal,
+        settings: Settings,
+        clock: Clock,
+        purge: Callable[[str], Awaitable[None]],
+    ) -> None:
+        self._table = table
+        self._records = records
+        self._streams = streams
+        self._terminals = terminals
+        self._views = views
+        self._journal = journal
+        self._settings = settings
+        self._clock = clock
+        self._purge = purge
+
+    async def run_retention(self) -> None:
+        """Keep streams within their own bounds and all of them within the disk budget."""
+        while True:
+            await self._clock.sleep(RETENTION_SECONDS)
+            await self.retain()
+
+    async def run_slow(self) -> None:
+        while True:
+            await self._clock.sleep(SLOW_SECONDS)
+            await self.purge_ended()
+            await self.close_idle()
+            await self._records.trim_events()
+            await self._journal.forget_old()
+
+    async def retain(self) -> None:
+        limits = self._settings.current.sessions
+        live = {live.id for live in self._table}
+        await self._streams.retain(retention_bytes=limits.retention_bytes, disk_bytes=limits.disk_bytes, live=live)
+
+    async def purge_ended(self) -> None:
+        """Drop sessions that ended longer ago than ``sessions.keep_exited_ms``."""
+        keep = timedelta(milliseconds=self._settings.current.sessions.keep_exited_ms)
+        for session in await self._records.ended_before(self._clock.now() - keep):
+            log.info("session_purged", session_id=session.id)
+            await self._purge(session.id)
+
+    async def close_idle(self) -> None:
+        """Close sessions that wrote nothing and got no input for ``sessions.idle_close_ms``."""
+        idle_ms = self._settings.current.sessions.idle_close_ms
+        if idle_ms is None:
+            return
+        now = self._clock.now()
+        for live in self._table:
+            quiet = now - self._views.last_activity(live.session, live.stream)
+            if live.session.pane is None or live.session.adopted or quiet < timedelta(milliseconds=idle_ms):
+                continue
+            log.info("session_idle_closed", session_id=live.id)
+            try:
+                await self._terminals.close(live, None, reason="idle")
+            except TeleclaudeError as error:
+                log.warning("idle_close_failed", session_id=live.id, error=str(error))
