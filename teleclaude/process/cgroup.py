@@ -92,9 +92,10 @@ class Cgroup:
 
     directory: Path
 
-    def add(self, pid: int) -> None:
-        """Move ``pid`` in; raises ``OSError`` when it is gone or may not be moved."""
-        (self.directory / "cgroup.procs").write_text(str(pid))
+    @property
+    def entrance(self) -> Path:
+        """Who writes 0 here is in it."""
+        return self.directory / "cgroup.procs"
 
     def pids(self) -> list[int]:
         """Everything in it and below it, zombies included."""

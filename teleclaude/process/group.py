@@ -36,8 +36,9 @@ T = TypeVar("T")
 MARK_VARIABLE = "TELECLAUDE_EXECUTION_ID"
 """Environment variable that names the execution to whatever it starts, and to us what it left behind."""
 
-PAUSE_SECONDS = 0.2
+PAUSE_SECONDS = 1.0
 KILL_SECONDS = 5.0
+_EASE_SECONDS = 0.15
 _FIRST_POLL_SECONDS = 0.002
 _POLL_SECONDS = 0.05
 
@@ -74,10 +75,13 @@ class ProcessGroup:
     async def stop(self, timeout: float = PAUSE_SECONDS) -> bool:
         """SIGSTOP, verified: True when every member is stopped, False when some could not be within ``timeout``.
 
-        A member in an uninterruptible wait counts at the deadline: it stops before it runs its own code again.
+        It takes milliseconds, longer only on a machine that has no time for the members to stop. A member in an
+        uninterruptible wait counts at the deadline: it stops before it runs its own code again.
         """
-        states = await self._until(self._stop_once, lambda found: found <= {*STOPPED_STATES}, timeout)
-        return states <= {*STOPPED_STATES, "D"}
+        if not _all_stopped(await self._until(self._stop_and_ease, _all_stopped, _EASE_SECONDS)):
+            states = await self._until(self._stop_once, _all_stopped, timeout - _EASE_SECONDS)
+            return _all_stopped(states - {"D"})
+        return True
 
     async def kill(self, timeout: float = KILL_SECONDS) -> list[ProcessStat]:
         """SIGKILL until nobody is left; answers who still lived after ``timeout`` seconds."""
@@ -92,7 +96,10 @@ class ProcessGroup:
         return [stat for stat in self._find().values() if not stat.has_ended]
 
     def release(self) -> None:
-        """The leader is about to be reaped: from now on nobody is signalled, and the control group is removed."""
+        """The leader is about to be reaped: from now on nobody is signalled, and the control group is removed.
+
+        Removes directories: call it in a thread.
+        """
         self._released = True
         if self._cgroup is not None:
             self._cgroup.remove()
@@ -107,8 +114,10 @@ class ProcessGroup:
         return answer
 
     def _signal_all(self, sig: signal.Signals) -> None:
+        # Looked up first: once its parent has died of the signal, a descendant is harder to find.
+        members = self.members()
         self.signal_group(sig)
-        for stat in self.members():
+        for stat in members:
             if stat.group != self.leader.pid:
                 self._signal_one(stat, sig)
 
@@ -116,10 +125,20 @@ class ProcessGroup:
         self._signal_all(signal.SIGSTOP)
         return frozenset(stat.state for stat in self.members())
 
+    def _stop_and_ease(self) -> frozenset[str]:
+        """Stop everybody, and let a stopped child of vfork go on to its exec: its parent cannot stop before that."""
+        self._signal_all(signal.SIGSTOP)
+        members = self.members()
+        stuck = {stat.pid for stat in members if stat.state == "D"}
+        for stat in members:
+            if stat.parent in stuck and stat.state in STOPPED_STATES:
+                self._signal_one(stat, signal.SIGCONT)
+        return frozenset(stat.state for stat in members)
+
     def _kill_once(self) -> list[ProcessStat]:
         if self._cgroup is not None and not self._released:
             self._cgroup.kill()
-        self.signal_group(signal.SIGKILL)
+        self._signal_all(signal.SIGKILL)
         left = self._survivors()
         for stat in left:
             self._signal_one(stat, signal.SIGKILL)
@@ -165,16 +184,20 @@ class ProcessGroup:
             waiting += [child for child in offspring if child and child.parent == stat.pid]
 
     def _orphans(self, children: Callable[[int], Iterable[int]]) -> Iterator[ProcessStat]:
-        if not is_subreaper():
-            yield from (stat for stat in all_processes() if stat.session == self.leader.pid)
-            return
-        for stat in filter(None, map(read_stat, children(os.getpid()))):
+        """Who of ours lost its parent. Without a subreaper: who stayed in the session, or was seen before."""
+        adopting = is_subreaper()
+        candidates = filter(None, map(read_stat, children(os.getpid()))) if adopting else all_processes()
+        for stat in candidates:
             if stat.pid == self.leader.pid:
                 continue
             known = stat.session == self.leader.pid or (stat.pid, stat.start_time) in self._escaped
             if stat.has_ended:
                 # A zombie's environment is gone: who was never seen alive is the sweeper's.
-                if known:
+                if known and adopting:
                     reap(stat.pid)
-            elif known or has_variable(stat.pid, self._mark):
+            elif known or (adopting and has_variable(stat.pid, self._mark)):
                 yield stat
+
+
+def _all_stopped(states: frozenset[str]) -> bool:
+    return states <= {*STOPPED_STATES}

@@ -36,7 +36,7 @@ def plan_launch(spec: ExecutionSpec, execution_id: str, policy: ExecutionPolicy,
     """
     _check_strings(spec)
     _check_directory(spec.cwd)
-    env = {**base_env, **spec.env, MARK_VARIABLE: execution_id}
+    env = {**base_env, "PWD": spec.cwd, **spec.env, MARK_VARIABLE: execution_id}
     if spec.script is not None:
         if policy.allowed is not None:
             raise ForbiddenError("only the programs of executions.allowed may run, so send argv", operation=_OPERATION)

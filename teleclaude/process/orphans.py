@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import os
 from collections.abc import Callable
@@ -45,7 +46,7 @@ class OrphanReaper:
 
     A child of ours leads its own session or is in the daemon's. So a zombie in another session was adopted. One that
     led its own session may be either: whoever started it reaps it within moments, so it is taken only when two sweeps
-    in a row saw it and ``is_awaited`` does not know it.
+    in a row saw it and ``is_awaited``, which is called in a thread, does not know it.
     """
 
     def __init__(self, clock: Clock, is_awaited: Callable[[int], bool]) -> None:
@@ -57,10 +58,10 @@ class OrphanReaper:
         """Sweep until cancelled."""
         while True:
             await self._clock.sleep(SWEEP_SECONDS)
-            self.sweep()
+            await asyncio.to_thread(self.sweep)
 
     def sweep(self) -> int:
-        """One look at our own children; answers how many were reaped."""
+        """One look at our own children; answers how many were reaped. Reads /proc: call it in a thread."""
         children = map(read_stat, child_lister()(os.getpid()))
         zombies = {(child.pid, child.start_time): child for child in children if child and child.state == "Z"}
         adopted = [child for key, child in zombies.items() if self._is_adopted(child, key in self._seen)]

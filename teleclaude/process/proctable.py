@@ -15,7 +15,7 @@ PROC = Path("/proc")
 ENDED_STATES = ("Z", "X", "x")
 STOPPED_STATES = ("T", "t")
 
-_EXEC_TRIES = 20
+_EXEC_TRIES = 100
 _EXEC_SECONDS = 0.001
 _NEVER = threading.Event()
 
@@ -75,14 +75,15 @@ def all_processes() -> list[ProcessStat]:
 def has_variable(pid: int, entry: bytes) -> bool:
     """Whether the process was started with ``entry`` (``NAME=value``) in its environment; False when not readable.
 
-    For a moment within execve the environment reads as empty: then it is read again. Blocks for up to 20 ms.
+    For a moment within execve the environment reads as empty: then it is read again. Blocks for up to 100 ms.
     """
     for _ in range(_EXEC_TRIES):
+        before = _environment_start(pid)
         try:
             environment = (PROC / str(pid) / "environ").read_bytes()
         except OSError:
             return False
-        if environment or not _is_executing(pid):
+        if environment or before is None or before == _environment_start(pid) != 0:
             return entry in environment.split(b"\0")
         _NEVER.wait(_EXEC_SECONDS)
     return False
@@ -112,10 +113,10 @@ def _children(pid: int) -> list[int]:
     return found
 
 
-def _is_executing(pid: int) -> bool:
-    """Whether it has memory of its own, but no environment there yet: ``env_start``, field 50, is 0 so long."""
+def _environment_start(pid: int) -> int | None:
+    """Where in memory its environment begins: ``env_start``, field 50, 0 within execve; None when it has ended."""
     try:
         fields = (PROC / str(pid) / "stat").read_bytes().rpartition(b")")[2].split()
     except OSError:
-        return False
-    return len(fields) > 47 and fields[0].decode() not in ENDED_STATES and fields[47] == b"0"
+        return None
+    return int(fields[47]) if len(fields) > 47 and fields[0].decode() not in ENDED_STATES else None

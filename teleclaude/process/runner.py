@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Self
+from typing import Any, Self
 
 import structlog
 
@@ -131,19 +131,24 @@ class Runner:
         try:
             execution = self._follow(prepared, spawned, group, sinks, changed)
         except BaseException:
-            await asyncio.to_thread(destroy, spawned, group)
+            await _see_through(asyncio.get_running_loop().run_in_executor(None, destroy, spawned, group))
             raise
         log.info("execution_started", execution_id=execution.id, pid=execution.process.pid)
         return execution
 
     async def _spawn(self, prepared: Prepared) -> tuple[Spawned, ProcessGroup]:
         loop = asyncio.get_running_loop()
-        future = loop.run_in_executor(None, self._spawn_blocking, prepared)
+        starting = loop.run_in_executor(None, self._spawn_blocking, prepared)
         try:
-            result = await asyncio.shield(future)
+            result = await asyncio.shield(starting)
         except asyncio.CancelledError:
             self._breaker.withdrawn()
-            future.add_done_callback(partial(_undo, loop))
+            # The thread cannot be stopped, and what it starts must not be left behind: milliseconds, in general.
+            await _see_through(starting)
+            if starting.exception() is None:
+                spawned, group = starting.result()
+                spawned.close()
+                await _see_through(loop.run_in_executor(None, destroy, spawned, group))
             raise
         except UnavailableError:
             self._breaker.failed()
@@ -197,13 +202,11 @@ class Runner:
         return execution
 
     def _awaits(self, pid: int) -> bool:
-        return any(execution.process.pid == pid for execution in self._running.values())
+        return any(execution.process.pid == pid for execution in list(self._running.values()))
 
 
-def _undo(loop: asyncio.AbstractEventLoop, started: asyncio.Future[tuple[Spawned, ProcessGroup]]) -> None:
-    """Nobody waits any more for a start that was under way."""
-    if started.cancelled() or started.exception() is not None:
-        return
-    spawned, group = started.result()
-    spawned.close()
-    loop.run_in_executor(None, destroy, spawned, group)
+async def _see_through(work: asyncio.Future[Any]) -> None:
+    """Wait for the end of what cannot be stopped, however often this is cancelled; the caller raises that again."""
+    while not work.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait([work])

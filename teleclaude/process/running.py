@@ -231,8 +231,8 @@ class RunningExecution:
             self._input.close()
         await self._outputs.finish()
         self._has_exited()
-        self._group.release()
         self._watch.close()
+        await asyncio.to_thread(self._group.release)
         if not self._spawned.reap():
             log.error("execution_not_reaped", execution_id=self.id, pid=self.process.pid)
         self._state = self._decide()

@@ -68,6 +68,8 @@ class Spawned:
 def spawn(launch: Launch, cgroup: Cgroup | None = None) -> Spawned:
     """Start it: session == group == pid. Only the three standard descriptors are passed on.
 
+    In a control group ``argv[0]`` is the program's path, and what the kernel cannot execute is left to the shell.
+
     Raises ``UnavailableError`` when the system cannot start programs now and ``InvalidError`` when it cannot start this
     one.
     """
@@ -82,10 +84,11 @@ def _spawn(launch: Launch, cgroup: Cgroup | None) -> Spawned:
         stdout, out = _pipe(ours, childs)
         stderr, err = _pipe(ours, childs)
         stdin, feed = _input(launch, ours, childs)
+        executable, argv = _entering(launch, cgroup)
         # The child is reaped by ``Spawned``, after its group is gone.
         popen = subprocess.Popen(
-            [os.fsencode(argument) for argument in launch.argv],
-            executable=launch.executable,
+            [os.fsencode(argument) for argument in argv],
+            executable=executable,
             cwd=launch.cwd,
             env=launch.env,
             stdin=stdin,
@@ -96,12 +99,18 @@ def _spawn(launch: Launch, cgroup: Cgroup | None) -> Spawned:
         stat = read_stat(popen.pid)
         identity = ProcessIdentity(popen.pid, stat.start_time if stat else 0)
         ours.pop_all()
-        spawned = Spawned(identity, stdout, stderr, feed, popen)
-    if cgroup is not None:
-        # Already ended, or not movable: then descent alone is followed.
-        with suppress(OSError):
-            cgroup.add(identity.pid)
-    return spawned
+        return Spawned(identity, stdout, stderr, feed, popen)
+
+
+def _entering(launch: Launch, cgroup: Cgroup | None) -> tuple[str, tuple[str, ...]]:
+    """Program and arguments; with a control group, by way of a shell that enters it.
+
+    Moving the child from outside takes milliseconds, in which it has already started others.
+    """
+    if cgroup is None:
+        return launch.executable, launch.argv
+    enter = 'echo 0 2>/dev/null >"$0"; exec "$@"'
+    return "/bin/sh", ("sh", "-c", enter, str(cgroup.entrance), launch.executable, *launch.argv[1:])
 
 
 def _pipe(ours: ExitStack, childs: ExitStack) -> tuple[int, int]:

@@ -28,7 +28,8 @@ def executable(path: Path, mode: int = 0o755) -> Path:
 
 def test_b30_the_environment_is_laid_over_ours() -> None:
     launch = plan(argv=("env",), env={"LANG": "de", "A": "1"})
-    assert launch.env == {"PATH": BASE["PATH"], "LANG": "de", "A": "1", "TELECLAUDE_EXECUTION_ID": "e1"}
+    own = {"PATH": BASE["PATH"], "PWD": "/", "TELECLAUDE_EXECUTION_ID": "e1"}
+    assert launch.env == {**own, "LANG": "de", "A": "1"}
 
 
 def test_nobody_passes_for_another_execution() -> None:

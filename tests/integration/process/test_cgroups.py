@@ -1,0 +1,67 @@
+"""Control groups, version 2, for real where this machine has a writable hierarchy of them."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from teleclaude.model import CompletedState
+from teleclaude.process import CgroupRoot
+from teleclaude.process.cgroup import parse_mount
+from teleclaude.tasks import TaskRegistry
+from tests.support.commands import Commands, is_alive
+from tests.support.wait import eventually
+
+
+@pytest.fixture
+def root() -> Iterator[CgroupRoot]:
+    mount = parse_mount(Path("/proc/self/mountinfo").read_text())
+    if mount is None:
+        pytest.skip("no version 2 hierarchy here")
+    directory = Path(mount[1]) / f"tc-test-{secrets.token_hex(4)}"
+    try:
+        directory.mkdir()
+    except OSError as error:
+        pytest.skip(f"the version 2 hierarchy is not writable: {error}")
+    yield CgroupRoot(directory)
+    directory.rmdir()
+
+
+@pytest.fixture
+async def grouped(tasks: TaskRegistry, tmp_path: Path, root: CgroupRoot) -> AsyncIterator[Commands]:
+    async with Commands(tasks, str(tmp_path), cgroups=root) as commands:
+        yield commands
+
+
+async def test_e8_who_hides_every_other_trace_is_ended_too(grouped: Commands, root: CgroupRoot) -> None:
+    """Own session, no parent, no mark: nothing but the group knows where it comes from."""
+    grouped.use(drain_ms=200)
+    script = "(env -i setsid /bin/sh -c 'echo $$; exec sleep 600' &) ; sleep 0.2"
+    outcome, command = await grouped.run(script)
+    assert isinstance(outcome, CompletedState)
+    assert not is_alive(int(command.stdout.data))
+    assert list(root.directory.glob("execution-*")) == []
+
+
+async def test_the_group_changes_nothing_else(grouped: Commands) -> None:
+    _, command = await grouped.run(
+        argv=("/bin/sh", "-c", 'echo "$0:$1:$A"; cat; exit 5', "x y", "*"), env={"A": "1"}, stdin="in"
+    )
+    outcome = await command.outcome()
+    assert outcome.ending.exit_code == 5
+    assert command.stdout.data == b"x y:*:1\nin"
+    assert command.stderr.data == b""
+
+
+async def test_b05_it_is_paused_too(grouped: Commands) -> None:
+    command = await grouped.start("(env -i setsid /bin/sh -c 'while :; do echo on; done' &) ; sleep 600")
+    await command.printed(b"on\n")
+    await command.execution.pause()
+    size = len(command.stdout.data)
+    await command.execution.resume()
+    await eventually(lambda: len(command.stdout.data) > size)
+    await command.execution.cancel()
+    await command.outcome()
