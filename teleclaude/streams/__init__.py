@@ -1,1 +1,28 @@
-"""The log is the truth: recorded streams, their offsets, gaps, followers and retention."""
+"""The log is the truth: recorded streams, their offsets and holes, followers, retention."""
+
+from teleclaude.streams.follow import Ended, Follower, Mode
+from teleclaude.streams.match import Match, Matcher, make_matcher
+from teleclaude.streams.recorder import RecorderProcess
+from teleclaude.streams.store import Dropped, StreamStore
+from teleclaude.streams.stream import Stream
+from teleclaude.streams.text import TextDecoder, decode_page
+from teleclaude.streams.watch import Watcher, make_watcher
+from teleclaude.streams.writer import StreamWriter
+
+__all__ = [
+    "Dropped",
+    "Ended",
+    "Follower",
+    "Match",
+    "Matcher",
+    "Mode",
+    "RecorderProcess",
+    "Stream",
+    "StreamStore",
+    "StreamWriter",
+    "TextDecoder",
+    "Watcher",
+    "decode_page",
+    "make_matcher",
+    "make_watcher",
+]

@@ -53,8 +53,9 @@ class StreamDirectory:
         return self.path / pid_name(generation)
 
     def create(self) -> None:
-        """Raises ``FileExistsError`` when there is such a stream."""
-        self.path.mkdir(mode=0o700, parents=True)
+        """Nothing is done to one that is there."""
+        self.path.parent.mkdir(mode=0o700, exist_ok=True)
+        self.path.mkdir(mode=0o700, exist_ok=True)
 
     def load(self) -> Contents:
         """Read everything and name what is missing.
@@ -86,7 +87,8 @@ class StreamDirectory:
         return contents
 
     def write_record(self, number: int, record: Record) -> None:
-        """Durably, and all or nothing."""
+        """Durably, and all or nothing. Makes the directory if need be."""
+        self.create()
         self._replace(record_name(number), record.encode())
 
     def write_gaps(self, gaps: Iterable[Gap]) -> None:

@@ -52,7 +52,9 @@ def fetch(stretches: Sequence[Stretch], *, wait: bool) -> Fetched:
 def _fetch_one(stretch: Stretch, *, wait: bool) -> Fetched:
     try:
         descriptor = os.open(stretch.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except FileNotFoundError:
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ELOOP):
+            raise
         return Fetched(b"", (stretch.offset, stretch.offset + stretch.length))
     try:
         hole = _hole(descriptor, stretch)
@@ -71,24 +73,24 @@ def _fetch_one(stretch: Stretch, *, wait: bool) -> Fetched:
 
 
 def _hole(descriptor: int, stretch: Stretch) -> tuple[int, int] | None:
-    """The first hole inside the stretch, as file positions; the end of the file is none."""
+    """The first hole that begins in the stretch, as file positions; the end of the file is none."""
     if _SEEK_HOLE is None:
         return None
-    end = stretch.position + stretch.length
     try:
         start = os.lseek(descriptor, stretch.position, _SEEK_HOLE)
     except OSError as error:
         if error.errno in (errno.ENXIO, errno.EINVAL):  # the position is past the end; the file system has no holes
             return None
         raise
-    if start >= end or start >= os.fstat(descriptor).st_size:
+    size = os.fstat(descriptor).st_size
+    if start >= min(size, stretch.position + stretch.length):
         return None
     try:
-        return start, min(end, os.lseek(descriptor, start, os.SEEK_DATA))
+        return start, os.lseek(descriptor, start, os.SEEK_DATA)
     except OSError as error:
         if error.errno != errno.ENXIO:
             raise
-        return start, end
+        return start, size
 
 
 def _before_hole(descriptor: int, stretch: Stretch, start: int, end: int) -> Fetched:
@@ -96,9 +98,25 @@ def _before_hole(descriptor: int, stretch: Stretch, start: int, end: int) -> Fet
     block = max(_PAGE, os.fstat(descriptor).st_blksize)
     data = _read_all(descriptor, start - stretch.position, stretch.position)
     kept = data[:-block] + data[-block:].rstrip(b"\0")
-    rest = _read_all(descriptor, min(block, stretch.position + stretch.length - end), end)
-    end += len(rest) - len(rest.lstrip(b"\0"))
+    end += _zeros(descriptor, end, block)
     return Fetched(kept, (stretch.offset + len(kept), stretch.offset + end - stretch.position))
+
+
+def zeros_at(path: str, position: int) -> int:
+    """How many zero bytes (64 KiB at most) follow ``position`` of a file somebody has cut."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return 0
+    try:
+        return _zeros(descriptor, position, 64 * 1024)
+    finally:
+        os.close(descriptor)
+
+
+def _zeros(descriptor: int, position: int, limit: int) -> int:
+    data = os.pread(descriptor, limit, position)
+    return len(data) - len(data.lstrip(b"\0"))
 
 
 def _read_now(descriptor: int, length: int, position: int) -> bytes:

@@ -18,6 +18,7 @@ log = structlog.get_logger(__name__)
 
 _PROC = Path("/proc")
 _REVOKED = b"revoked\n"
+_NEEDED_NONE = b"none\n"
 _STAT_START_FIELD = 19  # field 22 of proc_pid_stat(5), counted from the one after the name
 KILL_SECONDS = 2.0
 CLAIM_SECONDS = 1.0
@@ -34,9 +35,14 @@ class RecorderProcess:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a generation's pid file says. ``process`` None: revoked, or claimed by a process not yet written down."""
+    """What a generation's pid file says.
+
+    ``barred``: no recorder can start any more. ``revoked``: one should have, so what it was to record is missing.
+    With neither, ``process`` None is a claim by a process that is not written down yet, or could not be.
+    """
 
     process: RecorderProcess | None
+    barred: bool = False
     revoked: bool = False
 
 
@@ -55,19 +61,28 @@ def read_claim(pid_file: Path) -> Claim | None:
         data = pid_file.read_bytes()
     except FileNotFoundError:
         return None
-    if data == _REVOKED:
-        return Claim(None, revoked=True)
+    if data in (_REVOKED, _NEEDED_NONE):
+        return Claim(None, barred=True, revoked=data == _REVOKED)
     return Claim(_parse(data))
 
 
 def revoke(pid_file: Path) -> bool:
     """Forbid a recorder that has not started yet to start ever; False when it was faster."""
+    return _claim(pid_file, _REVOKED)
+
+
+def bar(pid_file: Path) -> bool:
+    """Say of a generation that it needs no recorder; False when it has one."""
+    return _claim(pid_file, _NEEDED_NONE)
+
+
+def _claim(pid_file: Path, what: bytes) -> bool:
     try:
         descriptor = os.open(pid_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except FileExistsError:
         return False
     try:
-        os.write(descriptor, _REVOKED)
+        os.write(descriptor, what)
     finally:
         os.close(descriptor)
     return True
@@ -116,7 +131,7 @@ async def claimed_process(pid_file: Path, prefix: str) -> RecorderProcess | None
     deadline = asyncio.get_running_loop().time() + CLAIM_SECONDS
     while asyncio.get_running_loop().time() < deadline:
         claim = read_claim(pid_file)
-        if claim is None or claim.revoked:
+        if claim is None or claim.barred:
             return None
         if claim.process is not None:
             return claim.process

@@ -7,6 +7,7 @@ import os
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -14,8 +15,8 @@ import structlog
 from teleclaude.errors import GapError, InternalError, NotFoundError
 from teleclaude.model import Bounds, Chunk, Gap
 from teleclaude.streams.directory import Contents, StreamDirectory
-from teleclaude.streams.layout import Generation, Kept, extents, kept_segments
-from teleclaude.streams.reader import Fetched, NotCachedError, Stretch, fetch
+from teleclaude.streams.layout import Generation, Kept, extents, kept_segments, recorder_command
+from teleclaude.streams.reader import Fetched, NotCachedError, Stretch, fetch, zeros_at
 from teleclaude.streams.recorder import RecorderProcess, writing_position
 from teleclaude.streams.succession import SETTLE_SECONDS, Succession
 from teleclaude.streams.worker import in_thread
@@ -39,13 +40,24 @@ class Stream:
     Not thread-safe: it belongs to the event loop. Reading and ``bounds`` never need the recorder or its goodwill.
     """
 
-    def __init__(self, path: Path, segment_bytes: int, contents: Contents | None = None) -> None:
-        """``segment_bytes`` is for generations to come; ``contents`` is what ``StreamDirectory.load`` found."""
+    def __init__(
+        self,
+        path: Path,
+        segment_bytes: int,
+        contents: Contents | None = None,
+        *,
+        fault: InternalError | None = None,
+    ) -> None:
+        """``segment_bytes`` is for generations to come; ``contents`` is what ``StreamDirectory.load`` found, nothing
+        for a new stream. With ``fault`` every use of it fails, saying why.
+        """
         contents = contents or Contents()
         self.path = path
         self.segment_bytes = segment_bytes
         self.listeners: set[Callable[[], None]] = set()
         self.followers = 0
+        self.writing = False
+        """Whether the daemon itself writes to it."""
         self._files = StreamDirectory(path)
         self._generations = contents.generations
         self._gaps = contents.gaps
@@ -54,6 +66,7 @@ class Stream:
         self._written_at = contents.written_at
         self._unwritten_gaps = not contents.gaps_written
         self._closed = False
+        self._fault = fault
         self._changing = asyncio.Lock()
         self._succession = Succession(
             self._files,
@@ -74,12 +87,6 @@ class Stream:
         """
         return cls(path, segment_bytes, StreamDirectory(path).load())
 
-    @classmethod
-    def create(cls, path: Path, segment_bytes: int) -> Stream:
-        """A new stream without any generation. Blocking. Raises ``FileExistsError``."""
-        StreamDirectory(path).create()
-        return cls(path, segment_bytes)
-
     @property
     def closed(self) -> bool:
         """Whether the stream was deleted (or the daemon lets go of it)."""
@@ -95,6 +102,16 @@ class Stream:
         """Wake whoever follows: something about the stream changed."""
         for listener in tuple(self.listeners):
             listener()
+
+    @property
+    def known_bytes(self) -> int:
+        """How many bytes were kept when somebody last looked."""
+        return self._end - self._start
+
+    @property
+    def start(self) -> int:
+        """The oldest kept offset."""
+        return self._start
 
     # What there is
 
@@ -131,7 +148,7 @@ class Stream:
         The bytes stop at a hole of known length. Raises ``GapError`` when ``start`` is below retention or inside such
         a hole (``start`` is then where bytes go on), ``NotFoundError`` after the stream was deleted.
         """
-        self._refuse_closed()
+        self._refuse_unusable()
         while True:
             stop = self._stop(start, limit)
             if stop <= start:
@@ -162,7 +179,7 @@ class Stream:
 
     async def read_shared(self, start: int) -> Chunk:
         """Like ``read``, but all followers at one place get the very same object; they meet at every 64 KiB."""
-        self._refuse_closed()
+        self._refuse_unusable()
         while True:
             limit = LOOP_READ_BYTES - start % LOOP_READ_BYTES
             stop = self._stop(start, limit)
@@ -235,7 +252,11 @@ class Stream:
         if not reading.cancelled():
             reading.exception()  # each reader gets it; with none left it is nobody's
 
-    def _refuse_closed(self) -> None:
+    def _refuse_unusable(self) -> None:
+        if self._fault is not None:
+            raise self._fault
+        if self._closed:
+            raise NotFoundError("the stream was deleted", operation=_OPERATION)
         if self._closed:
             raise NotFoundError("the stream was deleted", operation=_OPERATION)
 
@@ -258,7 +279,7 @@ class Stream:
             self._written_at = status.st_mtime
         end = newest.base if newest.is_empty else newest.offset(newest.last, size)
         if end < self._end:
-            self._shrunk(newest, end, self._end)
+            self._shrunk(newest, size)
         self._end = max(self._end, end)
 
     def _skip_missing(self, newest: Generation) -> None:
@@ -270,28 +291,35 @@ class Stream:
                     newest.last += 1
                 return
 
-    def _shrunk(self, newest: Generation, end: int, known_end: int) -> None:
-        """Somebody cut the newest segment. What was there is lost, and its offsets are not used again."""
+    def _shrunk(self, newest: Generation, size: int) -> None:
+        """Somebody cut the newest segment to ``size``. What was there is lost, and its offsets are not used again."""
+        end = newest.base if newest.is_empty else newest.offset(newest.last, size)
         hole = self._gaps.covering(end)
-        if hole is not None and hole.end >= known_end:
+        if hole is not None and hole.end >= self._end:
             return
-        self._end = max(known_end, self._resumes_at(newest))
-        self._miss(end, self._end)
+        if not newest.is_empty:
+            self._end = max(self._end, self._resumes_at(newest, size))
+        self._lose(end, self._end)
 
-    def _resumes_at(self, newest: Generation) -> int:
-        """Where the recorder, which keeps its own position, will write next; 0 when that is not known."""
-        process = self._succession.recorder_of_newest_based()
-        if process is None or newest.is_empty:
-            return 0
+    def _resumes_at(self, newest: Generation, size: int) -> int:
+        """Where the recorder, which keeps its own position in a file that was cut to ``size``, goes on writing."""
         segment = self._files.segment(newest.number, newest.last)
-        position = writing_position(process, Path(segment))
+        process = self._succession.recorder_of_newest_based()
+        position = None if process is None else writing_position(process, Path(segment))
+        status = _stat(segment)
+        if status is not None and status.st_size > size:
+            # It wrote meanwhile: before that the file holds zeros.
+            return self._end + zeros_at(segment, self._end - newest.offset(newest.last))
         return 0 if position is None else newest.offset(newest.last, min(position, newest.segment_bytes))
 
     def _miss(self, start: int, end: int) -> None:
         """Bytes ``[start, end)`` are not where they were written."""
+        self._look()
         if end <= self._start:
             return  # retention took them meanwhile
-        start = max(start, self._start)
+        self._lose(max(start, self._start), end)
+
+    def _lose(self, start: int, end: int) -> None:
         if self._gaps.add_lost(start, end):
             log.warning("stream_bytes_missing", stream=self._name, start=start, end=end)
             self.gaps_changed()
@@ -347,8 +375,28 @@ class Stream:
         ``reason`` names the hole before it, None says that nothing can be missing there. ``base`` is the first offset
         of a stream that continues one from elsewhere. Raises ``NoSpaceError``; nothing has changed then.
         """
-        self._refuse_closed()
-        return await self._succession.begin(self.segment_bytes, reason, base)
+        self._refuse_unusable()
+        is_first = not self._generations
+        number = await self._succession.begin(self.segment_bytes, reason, base)
+        if is_first:
+            self._start = self._end = base
+        return recorder_command(str(self.path), number, self.segment_bytes)
+
+    async def begin_written(self) -> Callable[[int], str]:
+        """Begin a generation that the daemon writes itself, as the only writer; the answer names its segments' files.
+
+        Raises ``NoSpaceError``.
+        """
+        self._refuse_unusable()
+        number = await self._succession.begin(self.segment_bytes, recorded=False)
+        return partial(self._files.segment, number)
+
+    async def name_hole(self, reason: str) -> None:
+        """Something of unknown length is missing at the end of the stream."""
+        end = self._final_end()
+        if self._gaps.add(Gap(end, end, None, reason)):
+            self.gaps_changed()
+        await self.write_down_gaps()
 
     async def settle(self, timeout: float = SETTLE_SECONDS) -> None:
         """Bring bytes of new generations into the stream, once the recorder before has ended (killed, if need be).
@@ -356,7 +404,7 @@ class Stream:
         Also the completion, at start-up, of what a crash interrupted. Raises ``DeadlineError`` and ``NoSpaceError``;
         the new recorder goes on recording and its bytes wait for the next call.
         """
-        self._refuse_closed()
+        self._refuse_unusable()
         await self._succession.settle(timeout)
 
     async def rearm(
@@ -401,15 +449,24 @@ class Stream:
         """The kept segments, oldest first, without touching the disk."""
         return list(kept_segments(self._generations, self._start, self._end))
 
-    async def drop(self, below: int) -> Gap | None:
+    def kept_files(self, *, newest_too: bool) -> list[tuple[Kept, str]]:
+        """The kept segments with their files' names."""
+        kept = self.kept()
+        return [
+            (segment, self._files.segment(segment.generation, segment.index))
+            for segment in kept
+            if newest_too or not self._is_newest(segment)
+        ]
+
+    async def drop(self, below: int, *, newest_too: bool = False) -> Gap | None:
         """Delete the segments that lie wholly below offset ``below``; answers what is gone.
 
-        The newest segment goes only when nothing can write to it any more.
+        The newest segment goes only with ``newest_too``, and if nothing can write to it any more.
         """
         if self._closed:
             return None
-        if below >= self._end and not await self._succession.seal():
-            below = self._end - 1
+        if newest_too and below >= self._end:
+            await self._succession.seal()
         async with self._changing:
             victims = [kept for kept in self.kept() if kept.end <= below and not self._is_newest(kept)]
             if not victims:

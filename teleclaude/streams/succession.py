@@ -18,9 +18,10 @@ import structlog
 from teleclaude.errors import NoSpaceError
 from teleclaude.model import Gap
 from teleclaude.streams.directory import Contents, StreamDirectory
-from teleclaude.streams.layout import Generation, Record, recorder_command, recorder_prefix
+from teleclaude.streams.layout import Generation, Record, recorder_prefix
 from teleclaude.streams.recorder import (
     RecorderProcess,
+    bar,
     claimed_process,
     end_of,
     force_end,
@@ -72,18 +73,24 @@ class Succession:
     def settled(self) -> bool:
         return not self._waiting
 
-    async def begin(self, segment_bytes: int, reason: str | None, base: int) -> str:
-        """Prepare the next generation and answer its recorder's command. ``base`` counts for the very first one only.
+    async def begin(
+        self, segment_bytes: int, reason: str | None = None, base: int = 0, *, recorded: bool = True
+    ) -> int:
+        """Prepare the next generation and answer its number. ``base`` counts for the very first one only.
+
+        With ``recorded`` False the caller writes the segments itself.
 
         Raises ``NoSpaceError`` when the disk is full; nothing has changed then.
         """
         async with self._lock:
             try:
-                command = await self._begin(segment_bytes, reason, base)
+                number = await self._begin(segment_bytes, reason, base)
+                if not recorded:
+                    await in_thread(bar, self._files.pid_file(number))
             except OSError as error:
                 raise self._mapped(error, "stream.begin") from error
             self._starved = False
-            return command
+            return number
 
     async def settle(self, timeout: float) -> None:
         """Give every waiting generation its base, or drop it when its recorder never started.
@@ -108,7 +115,9 @@ class Succession:
                 return False
             newest = self._generations[-1]
             if not newest.is_empty:
-                await self._add_based(self._take_number(), Record(newest.segment_bytes, None, None, this_boot()))
+                number = self._take_number()
+                await self._add_based(number, Record(newest.segment_bytes, None, None, this_boot()))
+                await in_thread(bar, self._files.pid_file(number))
             return True
 
     async def forget_empty(self) -> None:
@@ -142,7 +151,7 @@ class Succession:
         claim = read_claim(self._files.pid_file(number))
         if claim is None:
             return None
-        if claim.revoked:
+        if claim.barred:
             return False
         return None if claim.process is None else is_alive(claim.process)
 
@@ -156,18 +165,26 @@ class Succession:
         deadline = asyncio.get_running_loop().time() + timeout
         while True:
             claim = read_claim(self._files.pid_file(number))
-            if claim is not None and (claim.process is not None or claim.revoked):
+            if claim is not None and (claim.process is not None or claim.barred):
                 return claim.process
             if asyncio.get_running_loop().time() >= deadline:
                 return None
             await asyncio.sleep(_POLL_SECONDS)
 
     async def recorder_ended(self, timeout: float) -> bool:
-        """Wait until the newest recorder has ended, so that the stream's end is final; False after ``timeout``."""
-        process = self.recorder()
-        return process is None or await end_of(process, timeout)
+        """Wait until the newest generation's recorder has ended; False after ``timeout`` seconds.
 
-    async def _begin(self, segment_bytes: int, reason: str | None, base: int) -> str:
+        One that has not started yet has not ended either.
+        """
+        if self.recorder_alive() is False:
+            return True
+        deadline = asyncio.get_running_loop().time() + timeout
+        process = await self.recorder_started(timeout)
+        if process is None:
+            return self.recorder_alive() is False
+        return await end_of(process, max(0.0, deadline - asyncio.get_running_loop().time()))
+
+    async def _begin(self, segment_bytes: int, reason: str | None, base: int) -> int:
         if reason == "recorder_died" and (self._starved or await in_thread(_is_scarce, self._files)):
             reason = "disk_full"
         number = self._take_number()
@@ -179,7 +196,7 @@ class Succession:
         else:
             await in_thread(self._files.write_record, number, record)
             self._records[number] = self._waiting[number] = record
-        return recorder_command(str(self._files.path), number, segment_bytes)
+        return number
 
     async def _settle_oldest(self, deadline: float) -> None:
         number, record = next(iter(self._waiting.items()))
@@ -204,7 +221,7 @@ class Succession:
         """Whether a waiting generation's recorder did not start in time; from then on it cannot."""
         claim = read_claim(self._files.pid_file(number))
         if claim is not None:
-            return claim.revoked
+            return claim.barred
         late = asyncio.get_running_loop().time() >= deadline
         is_newest = next(reversed(self._waiting)) == number
         return (late or not is_newest) and await in_thread(revoke, self._files.pid_file(number))
@@ -219,7 +236,7 @@ class Succession:
             if await in_thread(revoke, pid_file):
                 return None
             claim = read_claim(pid_file)
-        if claim is None or claim.revoked:
+        if claim is None or claim.barred:
             return None
         process = claim.process
         if process is None:
@@ -229,8 +246,11 @@ class Succession:
     async def _add_based(self, number: int, record: Record) -> None:
         """Fix a generation's base: the end of the one before, which has ended. The gap is durable first."""
         end = self._final_end()
-        if record.reason is not None:
-            await self._name_gap(Gap(end, end, None, record.reason))
+        claim = read_claim(self._files.pid_file(self._generations[-1].number))
+        revoked = claim is not None and claim.revoked
+        reason = record.reason or ("recorder_died" if revoked else None)
+        if reason is not None:
+            await self._name_gap(Gap(end, end, None, reason))
         await self._add_record(number, replace(record, base=end))
         await self._forget_empty()
 
