@@ -157,7 +157,10 @@ class SessionSpec:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A durable, named, addressable session. Change it with ``moved_to`` and ``replace``; every copy is immutable."""
+    """A durable, named, addressable session. Change it with ``moved_to`` and ``replace``; every copy is immutable.
+
+    ``ending`` is how its process ended, on record before the pane is let go and until the state says it.
+    """
 
     id: str
     name: str
@@ -172,6 +175,7 @@ class Session:
     title: str = ""
     input_offset: int | None = None
     adopted: bool = False
+    ending: Exit | None = None
 
     @property
     def is_live(self) -> bool:

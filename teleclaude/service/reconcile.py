@@ -143,6 +143,13 @@ class Reconciler:
                 await self._sweep_starting(live, by_marker.get(live.id))
             else:
                 await self._sweep_running(live, pane, by_pane.get(pane.pane_id))
+        await self._bury(infos)
+
+    async def _bury(self, infos: Iterable[PaneInfo]) -> None:
+        """Remove dead panes of ours whose end is on record but which tmux could not be told to drop then."""
+        for info in infos:
+            if info.dead and info.marker and self._table.find(info.marker) is None:
+                await self._panes.kill(info.session_id)
 
     async def _sweep_starting(self, live: Live, info: PaneInfo | None) -> None:
         if live.lifecycle.locked() or live.ended.is_set() or not isinstance(live.session.state, Starting):

@@ -87,14 +87,8 @@ class Recorders:
             await self._records.note(*(OutputGap.of(STREAM, gap) for gap in gaps), session_id=live.id)
 
     async def finish(self, live: Live) -> None:
-        """Let the recorder take what tmux still holds for it and end, so that the stream's end is final."""
+        """The pane is gone: let the recorder take what it still has to read, so that the stream's end is final."""
         live.unwatch_recorder()
-        pane = live.session.pane
-        if pane is not None:
-            try:
-                await self._panes.stop_recorder(pane.pane_id)
-            except TeleclaudeError as error:
-                log.debug("recorder_not_stopped", session_id=live.id, error=str(error))
         await self._settle(live)
         if not await live.stream.recorder_ended(FINISH_SECONDS):
             log.warning("recorder_did_not_end", session_id=live.id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import signal
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -139,25 +140,30 @@ class Terminals:
                 await self.lose(live, "tmux_session_gone")
                 return
             await self._screens.keep_last(live)
-            await self._recorders.finish(live)
             exit_ = Exit(
                 code=dead.code,
                 signal=dead.signal,
                 at=dead.at or self._clock.now(),
                 reason=live.closing or _reason(dead),
             )
-            await self._finish(live, Exited(exit_))
+            live.session = replace(live.session, ending=exit_)
+            await self._records.save(live.session)
+            # Only with the pane gone does the recorder get the end of its input.
             await self._discard(pane)
+            await self._recorders.finish(live)
+            await self._finish(live, Exited(exit_))
 
     async def lose(self, live: Live, reason: str) -> None:
-        """It vanished and nobody can say how; called with ``live.lifecycle`` held."""
-        log.warning("session_lost", session_id=live.id, reason=reason)
+        """Its pane is gone; how it ended is told if it was seen. Called with ``live.lifecycle`` held."""
         await self._recorders.finish(live)
+        if live.session.ending is not None:
+            await self._finish(live, Exited(live.session.ending))
+            return
+        log.warning("session_lost", session_id=live.id, reason=reason)
         await self._finish(live, Lost(Exit(code=None, signal=None, at=self._clock.now(), reason=reason)))
 
     async def _finish(self, live: Live, state: Exited | Lost) -> None:
-        session = live.session.moved_to(state)
-        end = live.stream.bounds().end
+        session = replace(live.session.moved_to(state), ending=None)
         exit_ = state.exit
         fact = SessionExited(
             state=state.name,
@@ -165,7 +171,7 @@ class Terminals:
             signal=exit_.signal,
             at=timestamp(exit_.at) if exit_.at else None,
             reason=exit_.reason,
-            offset=end,
+            offset=live.stream.bounds().end,
         )
         await self._records.save(session, SessionStateChanged(state.name), fact)
         live.session = session

@@ -49,6 +49,7 @@ def encode_session(session: Session) -> str:
         "title": session.title,
         "input_offset": session.input_offset,
         "adopted": session.adopted,
+        "ending": asdict(session.ending) if session.ending is not None else None,
     }
     return json.dumps(record, default=_moment_text, separators=(",", ":"))
 
@@ -70,6 +71,7 @@ def decode_session(text: str) -> Session:
         title=record["title"],
         input_offset=record["input_offset"],
         adopted=record["adopted"],
+        ending=_exit(record["ending"]) if record.get("ending") else None,
     )
 
 
@@ -90,8 +92,7 @@ def _pane(record: dict[str, Any]) -> PaneIdentity | None:
     return PaneIdentity(**pane) if pane is not None else None
 
 
-def _exit(record: dict[str, Any]) -> Exit:
-    exit_ = record["exit"]
+def _exit(exit_: dict[str, Any]) -> Exit:
     return Exit(
         code=exit_["code"],
         signal=exit_["signal"],
@@ -103,8 +104,8 @@ def _exit(record: dict[str, Any]) -> Exit:
 _STATES: dict[str, Callable[[dict[str, Any]], SessionState]] = {
     Starting.name: lambda _record: Starting(),
     Running.name: lambda record: Running(_pane(record)),
-    Exited.name: lambda record: Exited(_exit(record)),
-    Lost.name: lambda record: Lost(_exit(record)),
+    Exited.name: lambda record: Exited(_exit(record["exit"])),
+    Lost.name: lambda record: Lost(_exit(record["exit"])),
     HandingOff.name: lambda record: HandingOff(record["computer"], record["epoch"], _pane(record)),
     HandedOff.name: lambda record: HandedOff(record["computer"], record["session_id"], record["epoch"]),
 }

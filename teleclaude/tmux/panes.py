@@ -214,10 +214,6 @@ class Panes:
             command("pipe-pane", Flag("O"), Option("t", pane(pane_id)), shell_command(recorder_command))
         )
 
-    async def stop_recorder(self, pane_id: str) -> None:
-        """Give the recorder the end of its input, after all that the pane has printed. Raises ``NotFoundError``."""
-        await self._server.run(command("pipe-pane", Option("t", pane(pane_id))))
-
     async def status_of_dead(self, pane_id: str) -> DeadStatus | None:
         """How the pane's process ended, once it is known to have; None when the pane is gone.
 

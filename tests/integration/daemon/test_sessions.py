@@ -33,7 +33,7 @@ async def test_input_is_typed_and_its_answer_found_from_the_replys_offset(client
     await client.new(name="sh")
     reply = await client.text("sh", "echo $((6*7))")
     assert reply["state"] == "delivered"
-    found = await client.wait("sh", text="\n42\n")
+    found = await client.wait("sh", regex=r"(?m)^\r?42$")
     assert found["outcome"] == "matched"
     start, data = await client.output("sh", reply["offset"])
     assert start == reply["offset"]
