@@ -54,6 +54,7 @@ class ProcessGroup:
         self._cgroup = cgroup
         self._released = False
         self._escaped: set[tuple[int, int]] = set()
+        self._strangers: set[tuple[int, int]] = set()
 
     def signal_group(self, sig: signal.Signals) -> bool:
         """Signal the process group alone, at once; False when nobody in it may be signalled."""
@@ -64,13 +65,13 @@ class ProcessGroup:
         except ProcessLookupError:
             return False
         except PermissionError:
-            log.warning("signal_refused", pid=self.leader.pid, signal=sig.name)
+            log.debug("signal_refused", pid=self.leader.pid, signal=sig.name)
             return False
         return True
 
-    async def send(self, sig: signal.Signals) -> None:
-        """Signal the group and every descendant outside it."""
-        await asyncio.to_thread(self._signal_all, sig)
+    async def send(self, *signals: signal.Signals) -> None:
+        """Signal the group and every descendant outside it, with each of ``signals`` in turn."""
+        await asyncio.to_thread(self._signal_all, *signals)
 
     async def stop(self, timeout: float = PAUSE_SECONDS) -> bool:
         """SIGSTOP, verified: True when every member is stopped, False when some could not be within ``timeout``.
@@ -113,13 +114,14 @@ class ProcessGroup:
             pause = min(pause * 2, _POLL_SECONDS)
         return answer
 
-    def _signal_all(self, sig: signal.Signals) -> None:
+    def _signal_all(self, *signals: signal.Signals) -> None:
         # Looked up first: once its parent has died of the signal, a descendant is harder to find.
         members = self.members()
-        self.signal_group(sig)
-        for stat in members:
-            if stat.group != self.leader.pid:
-                self._signal_one(stat, sig)
+        for sig in signals:
+            self.signal_group(sig)
+            for stat in members:
+                if stat.group != self.leader.pid:
+                    self._signal_one(stat, sig)
 
     def _stop_once(self) -> frozenset[str]:
         self._signal_all(signal.SIGSTOP)
@@ -195,8 +197,18 @@ class ProcessGroup:
                 # A zombie's environment is gone: who was never seen alive is the sweeper's.
                 if known and adopting:
                     reap(stat.pid)
-            elif known or (adopting and has_variable(stat.pid, self._mark)):
+            elif known or (adopting and self._is_marked(stat)):
                 yield stat
+
+    def _is_marked(self, stat: ProcessStat) -> bool:
+        # Nobody comes by our mark later, so one look is enough; the daemon has many children.
+        identity = (stat.pid, stat.start_time)
+        if identity in self._strangers:
+            return False
+        if has_variable(stat.pid, self._mark):
+            return True
+        self._strangers.add(identity)
+        return False
 
 
 def _all_stopped(states: frozenset[str]) -> bool:

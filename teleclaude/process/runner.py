@@ -85,13 +85,13 @@ class Runner:
         for execution in running:
             if execution.outcome is None:
                 await execution.cancel()
-        timeout = self.policy.grace_ms / 1000 + 2 * KILL_SECONDS
+        deadline = asyncio.get_running_loop().time() + self.policy.grace_ms / 1000 + KILL_SECONDS
         for execution in running:
             try:
-                async with asyncio.timeout(timeout):
+                async with asyncio.timeout_at(deadline):
                     await execution.wait()
             except TimeoutError:
-                log.exception("execution_not_ended", execution_id=execution.id, timeout_s=timeout)
+                log.exception("execution_not_ended", execution_id=execution.id)
         await self._tasks.cancel_owner(_OWNER, 1.0)
 
     @property

@@ -186,9 +186,11 @@ class RunningExecution:
             if self._limits.timeout_ms is not None or self._limits.idle_timeout_ms is not None:
                 self._limiter = self._spawn(self._watch_limits(), "limits")
             await self._wake.wait()
-            if not self._has_exited():
+            if self._has_exited():
+                await self._settle()
+            else:
                 await self._terminate()
-            await self._settle()
+            await self._outputs.flush()
         except asyncio.CancelledError:
             self._stop(StopCause.CANCEL)
             await self._group.kill()
@@ -205,22 +207,23 @@ class RunningExecution:
         async with self._control:
             self._outputs.proceed()
             if self._cause in _GENTLE:
-                await self._group.send(Signals.SIGTERM)
-                await self._group.send(Signals.SIGCONT)
-        if self._cause in _GENTLE:
-            await self._group.wait_empty(self._limits.grace_ms / 1000)
-        await self._group.kill()
+                await self._group.send(Signals.SIGTERM, Signals.SIGCONT)
+        grace = self._limits.grace_ms / 1000 if self._cause in _GENTLE else 0.0
+        if not (grace and await self._group.wait_empty(grace)):
+            await self._kill()
 
     async def _settle(self) -> None:
-        """Give what the leader started ``drain_ms`` to end with it, end the rest, and read what is left to read."""
+        """Give what the leader started ``drain_ms`` to end with it, then end the rest."""
         self._outputs.proceed()
         deadline = self._clock.monotonic() + self._limits.drain_ms / 1000
         await self._outputs.wait_end(self._limits.drain_ms / 1000)
         if not await self._group.wait_empty(max(0.0, deadline - self._clock.monotonic())):
-            left = await self._group.kill()
-            if left:
-                log.warning("processes_left", execution_id=self.id, pids=" ".join(str(stat.pid) for stat in left))
-        await self._outputs.flush()
+            await self._kill()
+
+    async def _kill(self) -> None:
+        left = await self._group.kill()
+        if left:
+            log.warning("processes_left", execution_id=self.id, pids=" ".join(str(stat.pid) for stat in left))
 
     async def _finish(self) -> None:
         """The only place that decides the outcome, once, after all output is written and everybody is gone."""
@@ -271,7 +274,11 @@ class RunningExecution:
     def _move(self, state: LiveState) -> None:
         if self.outcome is None:
             self._state = state
-            self._changed(state)
+            try:
+                self._changed(state)
+            except Exception:
+                # Who listens cannot change what happens here.
+                log.exception("state_not_told", execution_id=self.id, state=state.name)
 
     def _has_exited(self) -> bool:
         if self._exit is None and not self._vanished and self.outcome is None:

@@ -14,7 +14,9 @@ import pytest
 
 from teleclaude.errors import ConflictError, ExitedError, InvalidError, UnavailableError
 from teleclaude.model import (
+    CancelledState,
     CompletedState,
+    ExecutionSpec,
     FailedState,
     FailureReason,
     Overflow,
@@ -186,6 +188,21 @@ async def test_c10_everything_is_written_before_the_end(commands: Commands) -> N
     assert command.stdout.closed == 1
 
 
+async def test_c11_who_listens_and_fails_changes_nothing(commands: Commands) -> None:
+    def refuse(state: object) -> None:
+        raise RuntimeError("not interested")
+
+    spec = ExecutionSpec(cwd=commands.cwd, script="echo on; sleep 600")
+    prepared = await commands.runner.prepare(spec, "c11")
+    sinks = {"stdout": MemorySink(), "stderr": MemorySink()}
+    execution = await commands.runner.start(prepared, sinks, refuse)
+    await eventually(lambda: sinks["stdout"].data)
+    await execution.pause()
+    await execution.resume()
+    await execution.cancel()
+    assert isinstance(await execution.wait(), CancelledState)
+
+
 async def test_c13_times_are_taken_once(commands: Commands) -> None:
     outcome, command = await commands.run("sleep 0.1")
     ending = outcome.ending
@@ -308,6 +325,22 @@ async def test_c24_a_file_the_kernel_does_not_run(commands: Commands, tmp_path: 
     (tmp_path / "noise").chmod(0o755)
     with pytest.raises(InvalidError, match="cannot be started"):
         await commands.start(argv=("./noise",))
+    assert commands.runner.running == {}
+
+
+async def test_b24_a_machine_that_cannot_start_programs_is_not_asked_again(commands: Commands) -> None:
+    await commands.run("true")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        for _ in range(5):
+            with pytest.raises(UnavailableError, match="Too many open files"):
+                await commands.start("true")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert commands.runner.is_failing
+    with pytest.raises(UnavailableError, match="attempts"):
+        await commands.start("true")
     assert commands.runner.running == {}
 
 
