@@ -71,6 +71,10 @@ class Gaps:
         """The hole of known length that holds ``offset``."""
         return next((gap for gap in self._gaps if gap.start <= offset < gap.end), None)
 
+    def next_place(self, offset: int) -> int | None:
+        """Where the next hole of any length is, above ``offset``."""
+        return next((gap.start for gap in self._gaps if gap.start > offset), None)
+
     def next_hole(self, offset: int) -> int | None:
         """Where the next hole of known length begins, at or above ``offset``."""
         return next((gap.start for gap in self._gaps if gap.start >= offset and gap.end > gap.start), None)

@@ -65,7 +65,7 @@ def recorder_command(directory: str, generation: int, segment_bytes: int) -> str
     record = shlex.quote(f"{directory}/{record_name(generation)}")
     return (
         "umask 077; set -C; { read -r s </proc/$$/stat || s=$$; } 2>/dev/null; "
-        f'echo "$s" >{pid_file} || exit 1; [ -e {record} ] || exit 1; '
+        f'echo "$s" >{pid_file} || exit 1; [ -e {record} ] || {{ rm -f {pid_file}; exit 1; }}; '
         f"exec split -b {segment_bytes} -d -a {SUFFIX_DIGITS} - {shlex.quote(recorder_prefix(directory, generation))}"
     )
 

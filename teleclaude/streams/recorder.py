@@ -21,7 +21,7 @@ _REVOKED = b"revoked\n"
 _NEEDED_NONE = b"none\n"
 _STAT_START_FIELD = 19  # field 22 of proc_pid_stat(5), counted from the one after the name
 KILL_SECONDS = 2.0
-CLAIM_SECONDS = 1.0
+CLAIM_SECONDS = 0.2
 _POLL_SECONDS = 0.005
 
 

@@ -53,6 +53,7 @@ class StreamStore:
         self._watcher = watcher
         self._segment_bytes = segment_bytes
         self._streams: dict[_Key, Stream] = {}
+        self._live_before: frozenset[str] = frozenset()
 
     async def __aenter__(self) -> Self:
         """Load all streams. One that cannot be used is left as it is, and every use of it says why."""
@@ -120,11 +121,12 @@ class StreamStore:
         dropped: list[Dropped] = []
         for key, stream in list(self._streams.items()):
             await stream.write_down_gaps()
-            if stream.writing or key[0] in live:
+            if key[0] in live or key[0] in self._live_before:
                 stream.bounds()
             if stream.known_bytes > retention_bytes:
                 below = within_length(stream.kept(), retention_bytes)
                 await self._drop(key, stream, below, newest_too=False, dropped=dropped)
+        self._live_before = frozenset(live)
         excess = self.usage() - disk_bytes
         if excess > 0:
             await self._free(excess, live, dropped)

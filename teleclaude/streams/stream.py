@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 LOOP_READ_BYTES = 64 * 1024
 """Up to this much is read on the loop, if it is in the page cache; more goes to a worker thread."""
 
-MAX_GAPS = 4096
+MAX_GAPS = 1024
 """Named holes per stream. Beyond it the oldest half of the stream's holes falls, bytes included, below retention."""
 
 _PROBE = 16
@@ -145,7 +145,8 @@ class Stream:
     async def read(self, start: int, limit: int = LOOP_READ_BYTES) -> Chunk:
         """Up to ``limit`` bytes from offset ``start``, over all segments and generations; empty past the end.
 
-        The bytes stop at a hole of known length. Raises ``GapError`` when ``start`` is below retention or inside such
+        The bytes stop at a hole of known length; one of unknown length has no place of its own, ``gaps`` tells of it.
+        Raises ``GapError`` when ``start`` is below retention or inside such
         a hole (``start`` is then where bytes go on), ``NotFoundError`` after the stream was deleted.
         """
         self._refuse_unusable()
@@ -178,11 +179,15 @@ class Stream:
         return self._chunks.get(start)
 
     async def read_shared(self, start: int) -> Chunk:
-        """Like ``read``, but all followers at one place get the very same object; they meet at every 64 KiB."""
+        """Like ``read``, but all followers at one place get the very same object, and they meet at every 64 KiB.
+
+        The bytes stop at every hole, those of unknown length included.
+        """
         self._refuse_unusable()
         while True:
-            limit = LOOP_READ_BYTES - start % LOOP_READ_BYTES
-            stop = self._stop(start, limit)
+            stop = self._stop(start, LOOP_READ_BYTES - start % LOOP_READ_BYTES)
+            place = self._gaps.next_place(start)
+            stop = stop if place is None else min(stop, place)
             if stop <= start:
                 return Chunk(start, start, self._end, b"")
             fetched = await self._fetch(start, stop, shared=True)

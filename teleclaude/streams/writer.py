@@ -79,7 +79,7 @@ class StreamWriter:
         except OSError as error:
             raise _mapped(error) from error
         finally:
-            self._stream.tell()
+            self._seen()
 
     async def aclose(self) -> None:
         """Write out what is left and close. Raises ``NoSpaceError`` after naming the hole. Does nothing twice."""
@@ -102,7 +102,11 @@ class StreamWriter:
             await self._stream.name_hole("disk_full")
             raise _mapped(error) from error
         finally:
-            self._stream.tell()
+            self._seen()
+
+    def _seen(self) -> None:
+        self._stream.bounds()
+        self._stream.tell()
 
     async def _flush_late(self) -> None:
         while True:
