@@ -64,8 +64,10 @@ class ControlClient(asyncio.SubprocessProtocol):
         self._pid = 0
         self._pid_start: int | None = None
         self._stderr = bytearray()
+        self._started = asyncio.Event()
         self._exited = asyncio.Event()
         self._lost = False
+        self._why = ""
 
     @classmethod
     async def spawn(
@@ -90,6 +92,19 @@ class ControlClient(asyncio.SubprocessProtocol):
         except OSError as error:
             raise UnavailableError(f"{argv[0]} cannot be started: {error}", operation="tmux.connect") from error
         return client
+
+    async def wait_started(self, timeout: float) -> None:
+        """Wait until the client is attached; what is sent earlier meets a server without a current session.
+
+        Raises ``UnavailableError``.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                await self._started.wait()
+        except TimeoutError:
+            self.lose(f"tmux did not answer within {timeout:g} s", timed_out=True)
+        if self._lost:
+            raise UnavailableError(f"no control client: {self._why}", operation="tmux.connect")
 
     @property
     def alive(self) -> bool:
@@ -136,8 +151,10 @@ class ControlClient(asyncio.SubprocessProtocol):
             return
         for item in self._parser.feed(data):
             match item:
-                case Reply() if item.ours:
+                case Reply(ours=True):
                     self._answer(item)
+                case Reply():
+                    self._start_answered(item)
                 case Notification(name="exit"):
                     self.lose(f"tmux ended the control client ({item.rest or 'detached'})")
                 case Notification():
@@ -174,6 +191,13 @@ class ControlClient(asyncio.SubprocessProtocol):
             self._pending.popleft()
             pending.resolve(None)
 
+    def _start_answered(self, reply: Reply) -> None:
+        """The command that started the client answers first; later ones that are not ours come from hooks."""
+        if reply.ok:
+            self._started.set()
+        elif not self._started.is_set():
+            self.lose(reply.text)
+
     def _expire(self, timeout: float) -> None:
         self.lose(f"tmux did not answer within {timeout:g} s", timed_out=True)
 
@@ -185,6 +209,8 @@ class ControlClient(asyncio.SubprocessProtocol):
         if self._lost:
             return
         self._lost = True
+        self._why = why
+        self._started.set()
         waiting, self._pending, self._outbox = self._pending, deque(), []
         self._kill()
         for pending in waiting:

@@ -131,8 +131,10 @@ class ControlTransport:
         self._client = client
 
     async def _handshake(self, client: ControlClient) -> int:
+        timeout = min(self._timeout, _HANDSHAKE_SECONDS)
+        await client.wait_started(timeout)
         try:
-            (replies,) = await asyncio.gather(*client.send([_PROBE], min(self._timeout, _HANDSHAKE_SECONDS)))
+            (replies,) = await asyncio.gather(*client.send([_PROBE], timeout))
         except TeleclaudeError as error:
             raise UnavailableError(f"no control client: {error.detail}", operation="tmux.connect") from error
         return int(replies[0].text)

@@ -218,6 +218,7 @@ async def test_a_control_client_that_is_killed_is_replaced(private_tmux: Private
             client = int(private_tmux.tmux("list-clients", "-F", "#{client_pid}"))
             os.kill(client, signal.SIGKILL)
             await eventually(partial(_has_ended, client))
+            await back(panes)
             await panes.send_keys(recorded.id, [key])
         await recorded.shows(b"READYabc")
 

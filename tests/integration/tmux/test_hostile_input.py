@@ -44,7 +44,9 @@ async def test_t2_a_recorder_path_is_taken_literally(panes: Panes, tmp_path: Pat
     folder = tmp_path / "r%Y#(touch P)'#S;"
     folder.mkdir()
     file = folder / "out"
-    request = CreatePane("id", "rec", ("/bin/echo", "hello"), str(tmp_path), f"exec cat > {shlex.quote(str(file))}")
+    request = CreatePane(
+        "id", "rec", ("/bin/sh", "-c", "echo hello; exec cat"), str(tmp_path), f"exec cat > {shlex.quote(str(file))}"
+    )
     await panes.create(request)
     await eventually(lambda: file.exists() and file.read_bytes() == b"hello\r\n")
     assert [entry.name for entry in folder.iterdir()] == ["out"]
@@ -53,7 +55,15 @@ async def test_t2_a_recorder_path_is_taken_literally(panes: Panes, tmp_path: Pat
 async def test_t3_arguments_and_environment_are_taken_literally(panes: Panes, tmp_path: Path) -> None:
     hostile = "#(touch P) $(touch P) `touch P` ~ {a} \"'\\; % #S"
     recorded = await start(
-        panes, tmp_path, "/bin/sh", "-c", 'printf "[%s][%s]" "$1" "$X"', "sh", hostile, name="args", env={"X": hostile}
+        panes,
+        tmp_path,
+        "/bin/sh",
+        "-c",
+        'printf "[%s][%s]" "$1" "$X"; exec cat',
+        "sh",
+        hostile,
+        name="args",
+        env={"X": hostile},
     )
     await recorded.shows(f"[{hostile}][{hostile}]".encode())
     assert not (tmp_path / "P").exists()
@@ -61,7 +71,7 @@ async def test_t3_arguments_and_environment_are_taken_literally(panes: Panes, tm
 
 async def test_one_program_with_blanks_in_its_name_runs_without_a_shell(panes: Panes, tmp_path: Path) -> None:
     program = tmp_path / "my prog; touch P"
-    program.write_text("#!/bin/sh\necho ran\n")
+    program.write_text("#!/bin/sh\necho ran\nexec cat\n")
     program.chmod(0o755)
     recorded = await start(panes, tmp_path, str(program), name="prog")
     await recorded.shows(b"ran")
@@ -69,8 +79,9 @@ async def test_one_program_with_blanks_in_its_name_runs_without_a_shell(panes: P
 
 
 async def test_arguments_that_look_like_flags_or_separators(panes: Panes, tmp_path: Path) -> None:
-    recorded = await start(panes, tmp_path, "/bin/echo", "-x", ";", "a;", "--", "\\;", name="flags")
-    await recorded.shows(b"-x ; a; -- \\;")
+    script = 'printf "<%s>" "$@"; exec cat'
+    recorded = await start(panes, tmp_path, "/bin/sh", "-c", script, "-x", ";", "a;", "--", "\\;", name="flags")
+    await recorded.shows(b"<;><a;><--><\\;>")
 
 
 @pytest.mark.parametrize("name", ["z#(touch P)", "a:b", "", "-x", "a\nb", "x" * 64, "_teleclaude"])
@@ -147,7 +158,7 @@ async def test_t18_every_byte_arrives(panes: Panes, tmp_path: Path) -> None:
 async def test_t19_line_ends_in_values_start_no_command(
     panes: Panes, private_tmux: PrivateTmux, tmp_path: Path
 ) -> None:
-    script = "echo one\nset-buffer -b INJ x\necho two # '\"\nprintf '[%s]' \"$V\"\n"
+    script = "echo one\nset-buffer -b INJ x\necho two # '\"\nprintf '[%s]' \"$V\"\nexec cat\n"
     request = CreatePane(
         session_id="id\nset-buffer -b INJ y",
         name="lines",
