@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import IntEnum, StrEnum
+from typing import ClassVar, Literal
 
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
@@ -30,10 +31,15 @@ class Role(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who asks: a stable ``name`` such as ``local``, ``token:ci``, ``telegram:17``, and the role the server gave it."""
+    """Who asks: a stable ``name`` such as ``local``, ``token:ci``, ``telegram:17``, and the role the server gave it.
+
+    ``sessions`` (ids) and ``verbs`` (operations) narrow it down further; None means all of them.
+    """
 
     name: str
     role: Role
+    sessions: frozenset[str] | None = None
+    verbs: frozenset[str] | None = None
 
 
 class Kind(StrEnum):
@@ -76,7 +82,7 @@ class PaneIdentity:
 
 @dataclass(frozen=True, slots=True)
 class Starting:
-    name = "starting"
+    name: ClassVar[Literal["starting"]] = "starting"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +90,13 @@ class Running:
     """``pane`` is None for a Python session."""
 
     pane: PaneIdentity | None
-    name = "running"
+    name: ClassVar[Literal["running"]] = "running"
 
 
 @dataclass(frozen=True, slots=True)
 class Exited:
     exit: Exit
-    name = "exited"
+    name: ClassVar[Literal["exited"]] = "exited"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +104,7 @@ class Lost:
     """It vanished while nobody could watch; ``exit`` holds what is known."""
 
     exit: Exit
-    name = "lost"
+    name: ClassVar[Literal["lost"]] = "lost"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +114,7 @@ class HandingOff:
     computer: str
     epoch: int
     pane: PaneIdentity | None
-    name = "handing_off"
+    name: ClassVar[Literal["handing_off"]] = "handing_off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +122,7 @@ class HandedOff:
     computer: str
     session_id: str
     epoch: int
-    name = "handed_off"
+    name: ClassVar[Literal["handed_off"]] = "handed_off"
 
 
 SessionState = Starting | Running | Exited | Lost | HandingOff | HandedOff

@@ -19,6 +19,10 @@ log = structlog.get_logger(__name__)
 OWNER = "recorders"
 STARTED_SECONDS = 5.0
 FINISH_SECONDS = 3.0
+SETTLE_SECONDS = 5.0
+UNSTARTED_SECONDS = 0.5
+"""How long a recorder that was about to start is still waited for once its pane is gone."""
+
 STREAM = "pty"
 
 
@@ -77,6 +81,8 @@ class Recorders:
             return
         before = set(live.stream.gaps())
         try:
+            # Asked first, so that no generation is begun for a pane that has gone with its recorder.
+            await self._panes.pane(pane.pane_id)
             await live.stream.rearm(partial(self._panes.start_recorder, pane.pane_id), reason="recorder_died")
         except NotFoundError:
             return  # the pane went meanwhile; its end is told elsewhere
@@ -89,12 +95,12 @@ class Recorders:
     async def finish(self, live: Live) -> None:
         """The pane is gone: let the recorder take what it still has to read, so that the stream's end is final."""
         live.unwatch_recorder()
-        await self._settle(live)
+        await self._settle(live, UNSTARTED_SECONDS)
         if not await live.stream.recorder_ended(FINISH_SECONDS):
             log.warning("recorder_did_not_end", session_id=live.id)
 
-    async def _settle(self, live: Live) -> None:
+    async def _settle(self, live: Live, timeout: float = SETTLE_SECONDS) -> None:
         try:
-            await live.stream.settle()
+            await live.stream.settle(timeout)
         except DeadlineError as error:
             log.warning("stream_not_settled", session_id=live.id, error=str(error))

@@ -1,21 +1,26 @@
-"""One daemon per module: its state is shared on purpose, sessions have their own names."""
+"""One daemon per module: tests share it and leave no session behind."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from tests.support.daemon import Client, DaemonProcess, daemon_process
 
 
-@pytest.fixture
-async def daemon() -> AsyncIterator[DaemonProcess]:
-    async with daemon_process() as running:
-        yield running
+@pytest.fixture(scope="module")
+def daemon() -> Iterator[DaemonProcess]:
+    with asyncio.Runner() as runner:
+        opened = daemon_process()
+        yield runner.run(opened.__aenter__())
+        runner.run(opened.__aexit__(None, None, None))
 
 
 @pytest.fixture
 async def client(daemon: DaemonProcess) -> AsyncIterator[Client]:
     async with Client(daemon.socket) as opened:
         yield opened
+        for session in (await opened.get("/sessions"))["sessions"]:
+            await opened.delete(f"/sessions/{session['id']}", params={"purge": "true"})

@@ -218,7 +218,7 @@ async def test_a_killed_recorder_is_named_as_a_gap_and_replaced() -> None:
         await client.text("cat", "before")
         await client.wait("cat", text="before\n")
         [pid_file] = Path(daemon.state / "streams").rglob("*.pid")
-        os.kill(int(pid_file.read_text()), signal.SIGKILL)
+        os.kill(int(pid_file.read_text().split()[0]), signal.SIGKILL)
 
         async def recording_again() -> bool:
             await client.text("cat", "after")

@@ -181,12 +181,13 @@ async def test_hostile_directory_names_are_only_directories(client: Client, daem
 
 async def test_environment_holds_the_sessions_id_and_private_tmpdir(client: Client) -> None:
     made = await client.new(
-        ["bash", "-c", 'echo "$TELECLAUDE_SESSION_ID|$MINE|"; touch "$TMPDIR/x"'], env={"MINE": "a b;#{x}"}
+        ["bash", "-c", 'echo "$TELECLAUDE_SESSION_ID|$MINE|"; >"$TMPDIR/x"'], env={"MINE": "a b;#{x}"}
     )
     await client.wait(made["id"], exit=True)
     text = (await client.all_output(made["id"])).decode()
     assert f"{made['id']}|a b;#{{x}}|" in text
-    assert (await client.get(f"/sessions/{made['id']}"))["exit"]["code"] == 0
+    ended = await client.get(f"/sessions/{made['id']}")
+    assert (ended["exit"]["code"], ended["exit"]["reason"]) == (0, "exited")
 
 
 async def test_purge_drops_record_and_streams(client: Client, daemon: DaemonProcess) -> None:
@@ -200,6 +201,7 @@ async def test_purge_drops_record_and_streams(client: Client, daemon: DaemonProc
 async def test_repeated_input_is_typed_once(client: Client) -> None:
     await client.new(CAT, name="cat")
     first = await client.text("cat", "once", client_id="me", seq=1)
+    await client.wait("cat", text="once\nonce\n")
     second = await client.text("cat", "once", client_id="me", seq=1)
     assert first == second
     await client.text("cat", "end", client_id="me", seq=2)

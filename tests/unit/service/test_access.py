@@ -1,16 +1,19 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from teleclaude.errors import ForbiddenError, InvalidError, UnavailableError
 from teleclaude.model import Principal, Role
 from teleclaude.service.access import authorise, local_reference
+from teleclaude.wire.base import Command
 from teleclaude.wire.sessions import AdoptSession, GetSession, SendInput
 
 
 @pytest.mark.parametrize("role", list(Role))
 def test_a_role_includes_the_lower_ones(role: Role) -> None:
-    commands = [
+    commands: list[Command[Any]] = [
         GetSession(id="x"),
         SendInput(id="x", text="a"),
         AdoptSession(target="x"),
