@@ -10,10 +10,10 @@ import pytest
 from tests.support.daemon import Client, DaemonProcess, daemon_process
 
 
-@pytest.fixture(scope="module")
-def daemon() -> Iterator[DaemonProcess]:
+@pytest.fixture(scope="module", params=["control", "subprocess"])
+def daemon(request: pytest.FixtureRequest) -> Iterator[DaemonProcess]:
     with asyncio.Runner() as runner:
-        opened = daemon_process()
+        opened = daemon_process({"TELECLAUDE_TMUX__TRANSPORT": request.param})
         yield runner.run(opened.__aenter__())
         runner.run(opened.__aexit__(None, None, None))
 
