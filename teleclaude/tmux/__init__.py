@@ -2,7 +2,9 @@
 
 from teleclaude.tmux.creation import CreatePane
 from teleclaude.tmux.failures import TmuxError
+from teleclaude.tmux.foreign import ForeignServer
 from teleclaude.tmux.info import DeadStatus, PaneInfo
+from teleclaude.tmux.inventory import ForeignPane
 from teleclaude.tmux.keys import check_keys
 from teleclaude.tmux.panes import CapturedScreen, Panes
 from teleclaude.tmux.server import TmuxServer
@@ -12,6 +14,8 @@ __all__ = [
     "CapturedScreen",
     "CreatePane",
     "DeadStatus",
+    "ForeignPane",
+    "ForeignServer",
     "PaneInfo",
     "Panes",
     "ServerIdentity",

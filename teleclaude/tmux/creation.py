@@ -53,11 +53,15 @@ class CreatePane:
 def creation(request: CreatePane) -> Line:
     """The line; its first reply is ``SESSION|PANE|PID``. Raises ``InvalidError`` and ``TooLargeError``."""
     target = Option("t", named(request.name))
+    return (_new_session(request), *recording(target, request.session_id, request.recorder_command))
+
+
+def recording(target: Option, session_id: str, recorder_command: str) -> Line:
+    """Mark the pane ``target`` as ours, keep it when its process ends, and record it."""
     return (
-        _new_session(request),
-        command("set-option", Flag("p"), target, text(MARKER), text(request.session_id)),
+        command("set-option", Flag("p"), target, text(MARKER), text(session_id)),
         command("set-option", Flag("p"), target, text("remain-on-exit"), text("on")),
-        command("pipe-pane", Flag("O"), target, shell_command(request.recorder_command)),
+        command("pipe-pane", Flag("O"), target, shell_command(recorder_command)),
     )
 
 

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import structlog
 
-from teleclaude.errors import ExitedError, InvalidError, NotFoundError, TeleclaudeError, UnavailableError
+from teleclaude.errors import ConflictError, ExitedError, InvalidError, NotFoundError, TeleclaudeError, UnavailableError
 from teleclaude.model import Cursor, PaneIdentity
 from teleclaude.tasks import process_start_time
 from teleclaude.tmux import info as panes_info
 from teleclaude.tmux import process, rows
-from teleclaude.tmux.creation import MAX_SIDE, CreatePane, creation
+from teleclaude.tmux.creation import MAX_SIDE, CreatePane, creation, recording
 from teleclaude.tmux.failures import TmuxError
 from teleclaude.tmux.info import DeadStatus, PaneInfo
 from teleclaude.tmux.keys import pressing
@@ -38,9 +38,8 @@ from teleclaude.tmux.line import (
     shell_command,
     text,
 )
-from teleclaude.tmux.server import TmuxServer
 from teleclaude.tmux.text import COOKED_LINE_BYTES, Pasted, longest_line, plan, typing
-from teleclaude.tmux.transport import ServerIdentity
+from teleclaude.tmux.transport import Server, ServerIdentity
 
 log = structlog.get_logger(__name__)
 
@@ -67,7 +66,7 @@ class CapturedScreen:
 class Panes:
     """The panes of one server. Serialising what goes into one pane is the caller's duty."""
 
-    def __init__(self, server: TmuxServer) -> None:
+    def __init__(self, server: Server) -> None:
         self._server = server
 
     @property
@@ -101,6 +100,19 @@ class Panes:
     async def ping(self) -> None:
         """A round trip. Raises ``UnavailableError`` and ``IndeterminateError`` when tmux does not answer."""
         await self._server.run(command("display-message", Flag("p"), constant("#{pid}")))
+
+    async def adopt(self, pane_id: str, session_id: str, recorder_command: str) -> PaneIdentity:
+        """Record a pane that somebody else started, and keep it when its process ends, as for ``create``.
+
+        Raises ``ConflictError`` when it is recorded already and ``ExitedError`` when it is dead.
+        """
+        found = await self.pane(pane_id)
+        if found.piped or found.marker:
+            raise ConflictError(f"the output of pane {pane_id} goes somewhere already", operation="tmux.adopt")
+        if found.dead:
+            raise ExitedError(f"the process of pane {pane_id} has ended", operation="tmux.adopt")
+        await self._server.run(*recording(Option("t", pane(pane_id)), session_id, recorder_command))
+        return self.identity(found)
 
     async def list_panes(self) -> list[PaneInfo]:
         """Every pane of the server but our own anchor's."""

@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import signal
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal, Self
@@ -24,7 +24,7 @@ from teleclaude.tmux.line import ANCHOR_NAME, Flag, Line, Option, TmuxCommand, c
 from teleclaude.tmux.oneshot import SubprocessTransport
 from teleclaude.tmux.protocol import Notification, Reply
 from teleclaude.tmux.starter import ServerStarter
-from teleclaude.tmux.transport import FIRST_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS, ServerIdentity, Transport
+from teleclaude.tmux.transport import FIRST_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS, Gone, ServerIdentity, Transport, tell
 
 log = structlog.get_logger(__name__)
 
@@ -33,9 +33,6 @@ OLDEST = (3, 2)
 _HINT = "install it (apt install tmux, dnf install tmux, brew install tmux) or set tmux.binary"
 _HINTS = frozenset({"sessions-changed", "session-renamed", "unlinked-window-close", "window-close", "layout-change"})
 _ANCHOR_ARGV = ("/bin/sh", "-c", "printf 'This session belongs to the teleclaude daemon.'")
-
-Gone = Callable[[ServerIdentity], Awaitable[None]]
-Up = Callable[[ServerIdentity], Awaitable[None]]
 
 
 class TmuxServer:
@@ -78,7 +75,7 @@ class TmuxServer:
         self._transport: Transport | None = None
         self._oneshot: SubprocessTransport | None = None
         self._on_gone: list[Gone] = []
-        self._on_up: list[Up] = []
+        self._on_up: list[Gone] = []
         self._on_change: list[Callable[[], None]] = []
 
     async def __aenter__(self) -> Self:
@@ -130,7 +127,7 @@ class TmuxServer:
         """Await ``callback`` with the old identity whenever the server has ended, before a new one is started."""
         self._on_gone.append(callback)
 
-    def on_up(self, callback: Up) -> None:
+    def on_up(self, callback: Gone) -> None:
         """Await ``callback`` whenever a server came into use after entering."""
         self._on_up.append(callback)
 
@@ -160,7 +157,7 @@ class TmuxServer:
         return True
 
     def recall_dead_children(self) -> None:
-        """Make tmux look for ended processes: now and then it misses the signal and leaves a zombie for ever."""
+        """See ``Server``."""
         if self._identity is not None:
             send_signal(self._identity.pid, self._identity.start, signal.SIGCHLD)
 
@@ -206,13 +203,13 @@ class TmuxServer:
             if self._identity is None:
                 await self._bring_up_patiently()
                 assert self._identity is not None
-                await _tell(self._on_up, self._identity)
+                await tell(self._on_up, self._identity)
             assert self._watch is not None
             await self._watch.wait()
             identity = self._identity
             log.error("tmux_server_gone", pid=identity.pid)
             await self._let_go()
-            await _tell(self._on_gone, identity)
+            await tell(self._on_gone, identity)
 
     async def _bring_up_patiently(self) -> None:
         backoff = FIRST_BACKOFF_SECONDS
@@ -287,12 +284,3 @@ class TmuxServer:
         if notification.name in _HINTS:
             for callback in self._on_change:
                 callback()
-
-
-async def _tell(callbacks: Sequence[Callable[[ServerIdentity], Awaitable[None]]], identity: ServerIdentity) -> None:
-    for callback in callbacks:
-        try:
-            await callback(identity)
-        except Exception:
-            # One listener's failure must not keep the server from being used.
-            log.exception("tmux_listener_failed", listener=repr(callback))

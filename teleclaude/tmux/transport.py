@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from teleclaude.tmux.line import Line
+import structlog
+
+from teleclaude.clock import Clock
+from teleclaude.tmux.line import Line, TmuxCommand
 from teleclaude.tmux.protocol import Reply
+
+log = structlog.get_logger(__name__)
 
 FIRST_BACKOFF_SECONDS = 0.05
 MAX_BACKOFF_SECONDS = 2.0
@@ -20,6 +26,38 @@ class ServerIdentity(NamedTuple):
 
     pid: int
     start: int
+
+
+Gone = Callable[[ServerIdentity], Awaitable[None]]
+
+
+class Server(Protocol):
+    """A tmux server in use, our own or somebody's: what ``Panes`` needs of it."""
+
+    @property
+    def identity(self) -> ServerIdentity | None:
+        """None while there is no server."""
+        ...
+
+    @property
+    def clock(self) -> Clock: ...
+
+    @property
+    def directory(self) -> Path:
+        """A private folder for texts on their way to tmux."""
+        ...
+
+    async def run(self, *commands: TmuxCommand, timeout: float | None = None) -> list[Reply]:
+        """One line of commands, one reply per command. Raises as ``Transport.submit``."""
+        ...
+
+    async def submit(self, lines: Sequence[Line], timeout: float | None = None) -> list[list[Reply]]:
+        """See ``Transport.submit``."""
+        ...
+
+    def recall_dead_children(self) -> None:
+        """Make tmux look for ended processes: now and then it misses the signal and leaves a zombie for ever."""
+        ...
 
 
 class Transport(Protocol):
@@ -43,3 +81,13 @@ class Transport(Protocol):
         ...
 
     async def aclose(self) -> None: ...
+
+
+async def tell(callbacks: Sequence[Gone], identity: ServerIdentity) -> None:
+    """Await each callback; what one raises is logged."""
+    for callback in callbacks:
+        try:
+            await callback(identity)
+        except Exception:
+            # One listener's failure must not keep the server from being used.
+            log.exception("tmux_listener_failed", listener=repr(callback))

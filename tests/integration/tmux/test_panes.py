@@ -40,14 +40,15 @@ async def test_a_created_pane_is_listed_with_all_that_was_asked_for(
     assert panes.identity(info) == identity
     assert (info.marker, info.name, info.cols, info.rows, info.piped) == ("id-work", "work", 77, 13, True)
     assert not info.dead
-    assert await panes.pane(recorded.id) == await panes.find_by_marker("id-work")
     assert await panes.find_by_marker("another") is None
     assert Path(info.tty).is_char_device()
 
-    async def path_is_known() -> bool:
-        return (await panes.pane(recorded.id)).path == str(tmp_path)
+    async def program_is_known() -> bool:
+        info = await panes.pane(recorded.id)
+        assert (info.path, info.command) == (str(tmp_path), "cat")
+        return info == await panes.find_by_marker("id-work")
 
-    await eventually(path_is_known)
+    await eventually(program_is_known)
 
 
 @BOTH
