@@ -40,6 +40,7 @@ class Follower:
         self._watch: Watch | None = None
         self._final: int | None = None
         self._woken = False
+        self._busy = False
         self._told: set[Gap] = set()
 
     async def __aenter__(self) -> Self:
@@ -81,8 +82,11 @@ class Follower:
         """
         loop = asyncio.get_running_loop()
         deadline = None if timeout is None else loop.time() + timeout
+        if self._busy:
+            await asyncio.sleep(0)  # one that is behind would never let anybody else run
         while True:
             item = await self._ready()
+            self._busy = item is not None
             if item is not None:
                 return item
             if self._woken:

@@ -69,7 +69,7 @@ class StreamStore:
         self._streams.clear()
         for stream in streams:
             await stream.write_down_gaps()
-            stream.close()
+            await stream.aclose()
 
     def directory(self, owner: str) -> Path:
         """Where the owner's streams are, and whatever else belongs to it."""
@@ -99,7 +99,7 @@ class StreamStore:
         """End the followers of all the owner's streams and remove its directory with all that is in it."""
         directory = self.directory(owner)
         for key in [key for key in self._streams if key[0] == owner]:
-            self._streams.pop(key).close()
+            await self._streams.pop(key).aclose()
         await in_thread(_remove, directory)
 
     @asynccontextmanager

@@ -10,15 +10,17 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import structlog
 
-from teleclaude.errors import NoSpaceError
+from teleclaude.errors import NoSpaceError, NotFoundError
 from teleclaude.model import Gap
-from teleclaude.streams.directory import Contents, StreamDirectory
+from teleclaude.streams.directory import StreamDirectory
 from teleclaude.streams.layout import Generation, Record, recorder_prefix
+from teleclaude.streams.ledger import Ledger
 from teleclaude.streams.recorder import (
     RecorderProcess,
     bar,
@@ -42,32 +44,25 @@ _SCARCE_BYTES = 64 * 1024
 
 
 class Succession:
-    """The generations of one stream and their recorders. ``generations`` is shared with the stream, which reads it.
+    """Every change of one stream's generations, each under ``lock``."""
 
-    All changes happen under ``lock``; ``final_end`` looks and answers the stream's end; ``name_gap`` makes a gap
-    durable.
-    """
-
-    def __init__(
-        self,
-        files: StreamDirectory,
-        contents: Contents,
-        *,
-        lock: asyncio.Lock,
-        final_end: Callable[[], int],
-        name_gap: Callable[[Gap], Awaitable[None]],
-        tell: Callable[[], None],
-    ) -> None:
-        self._files = files
-        self._generations = contents.generations
-        self._waiting = contents.waiting
-        self._records = contents.records
-        self._next = max(contents.records, default=-1) + 1
+    def __init__(self, ledger: Ledger, lock: asyncio.Lock) -> None:
+        self._ledger = ledger
+        self._files = ledger.files
+        self._generations = ledger.generations
+        self._waiting = ledger.waiting
+        self._records = ledger.records
+        self._next = max(ledger.records, default=-1) + 1
         self._lock = lock
-        self._final_end = final_end
-        self._name_gap = name_gap
-        self._tell = tell
         self._starved = False
+
+    @asynccontextmanager
+    async def _changing(self) -> AsyncIterator[None]:
+        """Raises ``NotFoundError`` once the stream is closed: nothing may make its files anew."""
+        async with self._lock:
+            if self._ledger.closed:
+                raise NotFoundError("the stream was deleted", operation="stream.change")
+            yield
 
     @property
     def settled(self) -> bool:
@@ -82,7 +77,7 @@ class Succession:
 
         Raises ``NoSpaceError`` when the disk is full; nothing has changed then.
         """
-        async with self._lock:
+        async with self._changing():
             try:
                 number = await self._begin(segment_bytes, reason, base)
                 if not recorded:
@@ -99,7 +94,7 @@ class Succession:
         ``DeadlineError`` when it does not end even so, ``NoSpaceError`` when the disk is full: then call it again.
         """
         deadline = asyncio.get_running_loop().time() + timeout
-        async with self._lock:
+        async with self._changing():
             try:
                 while self._waiting:
                     await self._settle_oldest(deadline)
@@ -108,7 +103,7 @@ class Succession:
 
     async def seal(self) -> bool:
         """Close the newest generation, so that even its last segment may go. False while it may still be written."""
-        async with self._lock:
+        async with self._changing():
             if self._waiting or not self._generations:
                 return False
             if await self._living(self._generations[-1].number) is not None:
@@ -120,10 +115,33 @@ class Succession:
                 await in_thread(bar, self._files.pid_file(number))
             return True
 
-    async def forget_empty(self) -> None:
-        """Remove generations that retention left without any segment."""
+    async def drop(self, below: int) -> Gap | None:
+        """Delete all segments but the newest that lie wholly below offset ``below``; answers what is gone."""
+        ledger = self._ledger
         async with self._lock:
+            if ledger.closed:
+                return None
+            victims = [kept for kept in ledger.kept() if kept.end <= below and not ledger.is_newest(kept)]
+            if not victims:
+                return None
+            gap = Gap(ledger.start, victims[-1].end, victims[-1].end - ledger.start, "retention")
+            numbers = {generation.number: generation for generation in self._generations}
+            for victim in victims:
+                numbers[victim.generation].first = victim.index + 1
+            ledger.raise_start(gap.end)
+            await in_thread(self._files.remove_segments, victims)
             await self._forget_empty()
+            return gap
+
+    async def write_gaps(self) -> None:
+        """Make the named holes durable; called with the lock held."""
+        self._ledger.gaps.drop_below(self._ledger.start)
+        self._ledger.unwritten_gaps = False
+        try:
+            await in_thread(self._files.write_gaps, list(self._ledger.gaps))
+        except BaseException:
+            self._ledger.unwritten_gaps = True
+            raise
 
     def recorder(self) -> RecorderProcess | None:
         """The newest recorder that was started, alive or not; None when nothing is written down about it."""
@@ -132,12 +150,6 @@ class Succession:
             if claim is not None and claim.process is not None:
                 return claim.process if self._records[number].boot == this_boot() else None
         return None
-
-    def recorder_of_newest_based(self) -> RecorderProcess | None:
-        """The recorder that writes at the stream's visible end."""
-        number = self._generations[-1].number
-        claim = read_claim(self._files.pid_file(number))
-        return claim.process if claim is not None and self._records[number].boot == this_boot() else None
 
     def recorder_alive(self) -> bool | None:
         """Whether the newest generation is being recorded; None when that is not known (it may just be starting)."""
@@ -191,6 +203,7 @@ class Succession:
         record = Record(segment_bytes, None, reason, this_boot())
         if not self._generations and not self._waiting:
             await self._add_record(number, replace(record, base=base, reason=None))
+            self._ledger.start = self._ledger.end = base
         elif not self._waiting and await self._living(self._generations[-1].number) is None:
             await self._add_based(number, record)
         else:
@@ -215,7 +228,7 @@ class Succession:
             else:
                 await asyncio.sleep(_POLL_SECONDS)
         await self._add_based(number, record)
-        self._tell()
+        self._ledger.tell()
 
     async def _never_started(self, number: int, deadline: float) -> bool:
         """Whether a waiting generation's recorder did not start in time; from then on it cannot."""
@@ -245,12 +258,15 @@ class Succession:
 
     async def _add_based(self, number: int, record: Record) -> None:
         """Fix a generation's base: the end of the one before, which has ended. The gap is durable first."""
-        end = self._final_end()
+        self._ledger.look()
+        end = self._ledger.end
         claim = read_claim(self._files.pid_file(self._generations[-1].number))
         revoked = claim is not None and claim.revoked
         reason = record.reason or ("recorder_died" if revoked else None)
-        if reason is not None:
-            await self._name_gap(Gap(end, end, None, reason))
+        if reason is not None and self._ledger.gaps.add(Gap(end, end, None, reason)):
+            self._ledger.gap_added()
+        if self._ledger.unwritten_gaps:
+            await self.write_gaps()
         await self._add_record(number, replace(record, base=end))
         await self._forget_empty()
 

@@ -17,7 +17,7 @@ from teleclaude.errors import GapError, InternalError, NotFoundError
 from teleclaude.model import Bounds, Gap
 from teleclaude.streams import Stream
 from teleclaude.streams.layout import GAPS_NAME, record_name, segment_name
-from teleclaude.streams.stream import MAX_GAPS
+from teleclaude.streams.ledger import MAX_GAPS
 from tests.integration.streams.support import SEGMENT_BYTES, Recorder, Recorders, read_all
 from tests.support.wait import eventually
 
@@ -188,7 +188,7 @@ async def test_deleted_means_gone(stream: Stream, recorders: Recorders) -> None:
 async def test_holes_are_bounded(stream: Stream, recorders: Recorders) -> None:
     await recorded(stream, recorders, b"x" * 3 * (MAX_GAPS + 1))
     for index in range(MAX_GAPS + 1):
-        stream._miss(3 * index + 1, 3 * index + 2)
+        stream._ledger.miss(3 * index + 1, 3 * index + 2)
     assert len(stream.gaps()) <= MAX_GAPS // 2 + 2
     start = stream.bounds().start
     assert start == 3 * (MAX_GAPS // 2) + 1

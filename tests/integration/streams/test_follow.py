@@ -229,17 +229,63 @@ async def test_a_stalled_follower_holds_nobody_up(stream: Stream, watcher: Watch
         assert len((await collect(stalled, 100_000))[0]) == 100_000
 
 
-async def test_without_watches_left_it_looks(
-    stream: Stream, tasks: TaskRegistry, recorders: Recorders, tmp_path: Path
+async def test_what_inotify_does_not_take_is_looked_at(
+    stream: Stream, tasks: TaskRegistry, recorders: Recorders
 ) -> None:
-    """A directory that inotify does not take, as when the user's watches are used up."""
+    """Here a directory that is not there yet; the same goes when the user has no watches left."""
     async with make_watcher(tasks) as watcher:
         with watcher.watch(stream) as watch:
             recorders.start(await stream.begin_generation()).write(b"x")
             assert await eventually(lambda: stream.bounds().end == 1)
             assert await watch.changed(5)
-            assert not (tmp_path / "nowhere").exists()
         assert watcher.watched_streams == 0
+
+
+async def test_followers_behind_let_others_run(stream: Stream, watcher: Watcher, recorders: Recorders) -> None:
+    recorders.start(await stream.begin_generation()).write(b"x" * 500_000)
+    assert await eventually(lambda: stream.bounds().end == 500_000)
+    turns = 0
+
+    async def catch_up() -> None:
+        async with Follower(stream, watcher, 0) as follower:
+            await collect(follower, 500_000)
+
+    catching_up = [asyncio.gather(catch_up()) for _ in range(3)]
+    while not all(future.done() for future in catching_up):
+        await asyncio.sleep(0)
+        turns += 1
+    await asyncio.gather(*catching_up)
+    assert turns >= 500_000 // 65_536
+
+
+async def test_what_is_no_longer_in_memory_comes_from_the_disk(
+    stream: Stream, watcher: Watcher, recorders: Recorders
+) -> None:
+    data = os.urandom(200_000)
+    recorders.start(await stream.begin_generation()).write(data)
+    assert await eventually(lambda: stream.bounds().end == 200_000)
+    await asyncio.to_thread(_forget_cached, stream.path)
+
+    async def follow() -> list[Chunk]:
+        chunks: list[Chunk] = []
+        async with Follower(stream, watcher, 0) as follower:
+            while follower.offset < len(data):
+                item = await follower.next(10)
+                assert isinstance(item, Chunk)
+                chunks.append(item)
+        return chunks
+
+    read = await asyncio.gather(*(follow() for _ in range(5)))
+    for chunks in read:
+        assert b"".join(chunk.data for chunk in chunks) == data
+
+
+def _forget_cached(folder: Path) -> None:
+    for file in folder.iterdir():
+        descriptor = os.open(file, os.O_RDONLY)
+        os.fsync(descriptor)
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        os.close(descriptor)
 
 
 async def test_changes_are_seen_once(stream: Stream, watcher: Watcher) -> None:

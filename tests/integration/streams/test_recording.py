@@ -14,7 +14,7 @@ import pytest
 from teleclaude.errors import DeadlineError, GapError, NoSpaceError
 from teleclaude.model import Bounds, Chunk, Gap
 from teleclaude.streams import Stream
-from teleclaude.streams.layout import pid_name, record_name, segment_name
+from teleclaude.streams.layout import MAX_INDEX, pid_name, record_name, segment_name
 from teleclaude.tasks import process_start_time
 from tests.integration.streams.support import SEGMENT_BYTES, Recorders, read_all
 from tests.support.wait import eventually
@@ -323,6 +323,26 @@ async def test_generations_without_bytes_do_not_pile_up(stream: Stream, recorder
     await stream.recorder_started(5)
     assert len(list(stream.path.iterdir())) <= 6
     assert stream.gaps() == [Gap(1, 1, None, "recorder_died")]
+
+
+async def test_a_recorder_at_the_end_of_its_numbers_is_followed_by_another(
+    stream: Stream, recorders: Recorders
+) -> None:
+    """``split`` ends after its last suffix; that looks like any other death."""
+    recorder = recorders.start(await stream.begin_generation())
+    await stream.recorder_started(5)
+    recorder.signal(signal.SIGKILL)
+    recorder.reap()
+    assert await stream.recorder_ended(5)
+    for index in (MAX_INDEX - 1, MAX_INDEX):
+        (stream.path / segment_name(0, index)).write_bytes(b"x" * SEGMENT_BYTES)
+    again = await asyncio.to_thread(Stream.open, stream.path, SEGMENT_BYTES)
+    end = (MAX_INDEX + 1) * SEGMENT_BYTES
+    assert again.bounds() == Bounds(end - 2 * SEGMENT_BYTES, end)
+    await again.rearm(recorders.start_new)
+    recorders.newest.write(b"on")
+    await ends_at(again, end + 2)
+    assert again.gaps() == [Gap(end, end, None, "recorder_died")]
 
 
 async def test_a_million_lines_are_exact(tmp_path: Path) -> None:

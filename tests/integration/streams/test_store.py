@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from teleclaude.errors import InternalError, InvalidError
+from teleclaude.errors import InternalError, InvalidError, NotFoundError
 from teleclaude.model import Bounds, Gap
 from teleclaude.streams import Dropped, Stream, StreamStore, StreamWriter, Watcher
 from teleclaude.streams.layout import record_name
@@ -80,6 +80,21 @@ async def test_deleting_takes_everything(store: StreamStore, tasks: TaskRegistry
     assert list((tmp_path / "streams").iterdir()) == []
     assert store.usage() == 0
     assert await read_all(await store.create("e1", "stdout")) == b""
+
+
+async def test_deleting_waits_for_what_has_begun(store: StreamStore, recorders: Recorders) -> None:
+    stream = await store.create("s1")
+    recorders.start(await stream.begin_generation())
+    await stream.recorder_started(5)
+    await stream.begin_generation("recorder_died")
+    settling = asyncio.gather(stream.settle(0.2), return_exceptions=True)
+    await asyncio.sleep(0.01)
+    await store.delete("s1")
+    await settling
+    assert not store.directory("s1").exists()
+    with pytest.raises(NotFoundError):
+        await stream.begin_generation()
+    assert not store.directory("s1").exists()
 
 
 async def test_a_deletion_cut_off_is_completed(watcher: Watcher, tmp_path: Path) -> None:
