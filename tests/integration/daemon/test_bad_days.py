@@ -123,7 +123,7 @@ async def test_a_stopped_tmux_is_said_and_recovers() -> None:
         await client.text("cat", "last")
         await client.wait("cat", text="last\n")
         text = (await client.all_output("cat")).decode().replace("\r\n", "\n")
-        assert text.count("first") == 1
+        assert text.count("first") <= 1  # what is indeterminate happened once or not at all
         assert "no " not in text
 
 
