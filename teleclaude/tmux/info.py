@@ -1,7 +1,8 @@
-"""What tmux says about a pane: one constant format, one parser. Pure.
+"""What tmux says about a pane: constant formats and their one parser. Pure.
 
-Fields come apart at ``|``. Those that a program or a user can choose have that and every control character replaced by
-tmux itself; the title, which holds no control characters (tmux drops them), stands last.
+Fields come apart at ``|``. What a program chooses has that and every control character replaced by tmux itself, which
+costs a regular expression for each pane: so a list leaves those fields out. A session's name holds no control
+characters (tmux escapes them), nor does a title (tmux drops them); these two stand last.
 """
 
 from __future__ import annotations
@@ -16,32 +17,30 @@ _CLEAN = "#{s/[\x01-\x1f\x7f|]/?/:"
 MARKER = "@teleclaude_id"
 """Pane option that holds our session's id."""
 
-FORMAT = "|".join(
-    (
-        "#{session_id}",
-        "#{pane_id}",
-        "#{pane_pid}",
-        "#{pane_dead}",
-        "#{pane_dead_status}",
-        "#{pane_dead_signal}",
-        "#{pane_dead_time}",
-        "#{pane_pipe}",
-        "#{pane_width}",
-        "#{pane_height}",
-        "#{pane_in_mode}",
-        "#{alternate_on}",
-        "#{cursor_x}",
-        "#{cursor_y}",
-        "#{cursor_flag}",
-        _CLEAN + "@teleclaude_id}",
-        _CLEAN + "session_name}",
-        _CLEAN + "pane_tty}",
-        _CLEAN + "pane_current_command}",
-        _CLEAN + "pane_current_path}",
-        "#{=512:pane_title}",
-    )
+_FIXED = (
+    "#{session_id}",
+    "#{pane_id}",
+    "#{pane_pid}",
+    "#{pane_dead}",
+    "#{pane_dead_status}",
+    "#{pane_dead_signal}",
+    "#{pane_dead_time}",
+    "#{pane_pipe}",
+    "#{pane_width}",
+    "#{pane_height}",
+    "#{pane_in_mode}",
+    "#{alternate_on}",
+    "#{cursor_x}",
+    "#{cursor_y}",
+    "#{cursor_flag}",
+    "#{@teleclaude_id}",
+    "#{pane_tty}",
 )
-_FIELDS = FORMAT.count("|#{") + 1
+_LAST = ("#{session_name}", "#{=512:pane_title}")
+
+LIST_FORMAT = "|".join((*_FIXED, "", "", *_LAST))
+FULL_FORMAT = "|".join((*_FIXED, _CLEAN + "pane_current_command}", _CLEAN + "pane_current_path}", *_LAST))
+_FIELDS = len(_FIXED) + 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +60,9 @@ class DeadStatus:
 class PaneInfo:
     """One pane at one moment.
 
-    ``marker`` is our session's id or empty, ``command`` and ``path`` are those of the foreground process, ``cursor_x``
-    and ``cursor_y`` count from 0. ``status`` may be known before ``dead`` is true: tmux first reads what the terminal
-    still holds.
+    ``marker`` is our session's id or empty. ``command`` and ``path`` are those of the foreground process, and empty in
+    a list. ``cursor_x`` and ``cursor_y`` count from 0. ``status`` may be known before ``dead`` is true: tmux first
+    reads what the terminal still holds.
     """
 
     session_id: str
@@ -80,15 +79,15 @@ class PaneInfo:
     cursor_y: int
     cursor_visible: bool
     marker: str
-    name: str
     tty: str
     command: str
     path: str
+    name: str
     title: str
 
 
 def parse(line: str) -> PaneInfo | None:
-    """The pane of one line of ``FORMAT``; None when it names none or makes no sense."""
+    """The pane of one line of either format; None when it names none or makes no sense."""
     fields = line.split("|", _FIELDS - 1)
     if len(fields) != _FIELDS or not fields[1]:
         return None
@@ -122,10 +121,10 @@ def _build(fields: list[str]) -> PaneInfo:
         cursor_y=int(fields[13]),
         cursor_visible=fields[14] != "0",
         marker=fields[15],
-        name=fields[16],
-        tty=fields[17],
-        command=fields[18],
-        path=fields[19],
+        tty=fields[16],
+        command=fields[17],
+        path=fields[18],
+        name=fields[19],
         title="".join(character for character in fields[20] if character.isprintable()),
     )
 

@@ -115,14 +115,16 @@ class Panes:
         return self.identity(found)
 
     async def list_panes(self) -> list[PaneInfo]:
-        """Every pane of the server but our own anchor's."""
-        (reply,) = await self._server.run(command("list-panes", Flag("a"), Option("F", constant(panes_info.FORMAT))))
+        """Every pane of the server but our own anchor's, without ``command`` and ``path``: ask ``pane`` for those."""
+        (reply,) = await self._server.run(
+            command("list-panes", Flag("a"), Option("F", constant(panes_info.LIST_FORMAT)))
+        )
         return [info for info in panes_info.parse_all(reply.lines) if info.name != ANCHOR_NAME]
 
     async def pane(self, pane_id: str) -> PaneInfo:
         """Raises ``NotFoundError``."""
         (reply,) = await self._server.run(
-            command("display-message", Flag("p"), Option("t", pane(pane_id)), constant(panes_info.FORMAT))
+            command("display-message", Flag("p"), Option("t", pane(pane_id)), constant(panes_info.FULL_FORMAT))
         )
         info = panes_info.parse(reply.text)
         if info is None:

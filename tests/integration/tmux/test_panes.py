@@ -13,6 +13,7 @@ import sys
 import termios
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -46,7 +47,7 @@ async def test_a_created_pane_is_listed_with_all_that_was_asked_for(
     async def program_is_known() -> bool:
         info = await panes.pane(recorded.id)
         assert (info.path, info.command) == (str(tmp_path), "cat")
-        return info == await panes.find_by_marker("id-work")
+        return replace(info, command="", path="") == await panes.find_by_marker("id-work")
 
     await eventually(program_is_known)
 

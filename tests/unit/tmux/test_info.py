@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from teleclaude.tmux.info import DeadStatus, parse, parse_all
 
-LINE = "$1|%2|4242|0||||1|120|40|0|1|3|4|1|id-7|work|/dev/pts/3|vim|/home/u|a|title|with bars"
+LINE = "$1|%2|4242|0||||1|120|40|0|1|3|4|1|id-7|/dev/pts/3|vim|/home/u|work|a|title|with bars"
 
 
 def test_a_live_pane() -> None:
