@@ -1,0 +1,18 @@
+"""Python sessions: a worker process each, its cells, and what is known of them."""
+
+from teleclaude.python.cell import RunningCell
+from teleclaude.python.pool import WorkerPool
+from teleclaude.python.process import WorkerProcess
+from teleclaude.python.session import Listener, PythonSession
+from teleclaude.python.settings import CellSpec, Place, PythonSettings
+
+__all__ = [
+    "CellSpec",
+    "Listener",
+    "Place",
+    "PythonSession",
+    "PythonSettings",
+    "RunningCell",
+    "WorkerPool",
+    "WorkerProcess",
+]

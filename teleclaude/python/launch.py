@@ -1,0 +1,88 @@
+"""Starting a worker process. Everything here blocks: call it in a thread."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from teleclaude.errors import InvalidError, UnavailableError
+from teleclaude.model import ProcessIdentity
+from teleclaude.process import MARK_VARIABLE, ProcessGroup
+from teleclaude.python.source import BOOTSTRAP
+from teleclaude.tasks import process_start_time
+
+_OPERATION = "session.create"
+
+_NOT_PASSED_ON = ("NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES")
+"""Between the service manager and the daemon: sd_notify(3), sd_listen_fds(3)."""
+
+_REAP_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Launched:
+    """A started interpreter, in a session and a process group of its own. The holder closes socket and descriptor.
+
+    ``background`` is the reading end of what its descriptors 1 and 2 are at first.
+    """
+
+    identity: ProcessIdentity
+    group: ProcessGroup
+    socket: socket.socket
+    background: int
+    popen: subprocess.Popen[bytes]
+
+    def reap(self) -> tuple[int | None, int | None]:
+        """Exit code and signal number, whichever it was; both None when it cannot be told. Blocks for 5 s at most."""
+        try:
+            status = self.popen.wait(_REAP_SECONDS)
+        except subprocess.TimeoutExpired:
+            return None, None
+        return (status, None) if status >= 0 else (None, -status)
+
+
+def launch(interpreter: str, worker_id: str, env: Mapping[str, str]) -> Launched:
+    """Start ``interpreter`` with the worker's bootstrap; it waits for its source on the socket.
+
+    Raises ``InvalidError`` for a program that cannot be started, ``UnavailableError`` when none can be now.
+    """
+    environment = {name: value for name, value in {**os.environ, **env}.items() if name not in _NOT_PASSED_ON}
+    environment[MARK_VARIABLE] = worker_id
+    if not Path(interpreter).is_absolute():
+        raise InvalidError(f"python.interpreter {interpreter!r} is not an absolute path", operation=_OPERATION)
+    with ExitStack() as ours, ExitStack() as childs:
+        our_end, its_end = socket.socketpair()
+        ours.callback(our_end.close)
+        childs.callback(its_end.close)
+        background, output = os.pipe()
+        ours.callback(os.close, background)
+        childs.callback(os.close, output)
+        try:
+            popen = subprocess.Popen(
+                [interpreter, "-c", BOOTSTRAP, str(its_end.fileno())],
+                cwd="/",
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                pass_fds=(its_end.fileno(),),
+                start_new_session=True,
+            )
+        except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
+            raise InvalidError(
+                f"{interpreter} cannot be started ({error.strerror}); set python.interpreter", operation=_OPERATION
+            ) from error
+        except OSError as error:
+            raise UnavailableError(
+                f"no worker can be started now: {error.strerror}; try again later", operation=_OPERATION
+            ) from error
+        our_end.setblocking(False)
+        os.set_blocking(background, False)
+        identity = ProcessIdentity(popen.pid, process_start_time(popen.pid) or 0)
+        ours.pop_all()
+    return Launched(identity, ProcessGroup(identity, worker_id), our_end, background, popen)

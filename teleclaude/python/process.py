@@ -1,0 +1,314 @@
+"""One worker process, from its start to the end of everything it started."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import secrets
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from signal import Signals
+from typing import Self
+
+import structlog
+
+from teleclaude.api import Tasks
+from teleclaude.errors import ExitedError, UnavailableError
+from teleclaude.process.outcome import LeaderExit
+from teleclaude.process.pipes import OutputPipe
+from teleclaude.process.signals import signal_name
+from teleclaude.python.channel import Channel
+from teleclaude.python.errors import ProtocolError
+from teleclaude.python.launch import Launched, launch
+from teleclaude.python.messages import Beat, Booted, FromWorker, InputOver, InputRequest, Ready, Reply, Result, parse
+from teleclaude.python.output import Late
+from teleclaude.python.pace import Pace
+from teleclaude.python.settings import Place, PythonSettings
+from teleclaude.python.source import boot_message
+from teleclaude.python.worker.frames import FrameError, Message
+from teleclaude.tasks import watch_process
+
+log = structlog.get_logger(__name__)
+
+Answer = Result | Reply | None
+"""None: the worker ended before it answered."""
+
+Said = Callable[[Beat | InputRequest | InputOver], Awaitable[None]]
+
+_TAIL_BYTES = 4096
+_MESSAGES_A_SECOND, _MESSAGES_AT_ONCE = 5000, 500
+_CLOSE_SECONDS = 5.0
+
+
+async def discard(data: bytes) -> None:
+    """For output that nobody keeps."""
+
+
+class WorkerProcess:
+    """Made by ``start``, when it has booted. ``begin`` makes it a session; ``call`` asks it for something.
+
+    Whatever ends it - its own exit, a signal, a message that is none, ``aclose`` - all its descendants are ended, it is
+    reaped, every open call is answered with None, and then ``wait`` answers.
+    """
+
+    def __init__(self, worker_id: str, launched: Launched, settings: PythonSettings, tasks: Tasks) -> None:
+        self.id = worker_id
+        self.python = ""
+        self.said: Said = _ignore
+        self.late: Late = discard
+        self._launched = launched
+        self._settings = settings
+        self._tasks = tasks
+        self._channel = Channel(launched.socket)
+        self._background = OutputPipe(launched.background)
+        self._tail = b""
+        self._watch = watch_process(launched.identity.pid, launched.identity.start_time)
+        self._calls: dict[str, asyncio.Future[Answer]] = {}
+        self._progress: asyncio.Future[None] | None = None
+        self._ending = asyncio.Event()
+        self._over = asyncio.Event()
+        self._exit = LeaderExit()
+        self._pings = itertools.count(1)
+
+    @classmethod
+    async def start(cls, settings: PythonSettings, tasks: Tasks, env: Mapping[str, str] | None = None) -> Self:
+        """Start the interpreter and give it the source.
+
+        Raises ``InvalidError`` and ``UnavailableError`` as ``launch`` does, and the latter when it does not boot within
+        ``ready_timeout_ms``; then nothing of it is left.
+        """
+        worker_id = f"python-{secrets.token_hex(8)}"
+        starting = asyncio.get_running_loop().run_in_executor(None, launch, settings.interpreter, worker_id, env or {})
+        try:
+            launched = await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            # The thread cannot be stopped, and what it starts must not be left behind.
+            await asyncio.wait([starting])
+            if starting.exception() is None:
+                await cls(worker_id, starting.result(), settings, tasks)._abandon()
+            raise
+        worker = cls(worker_id, launched, settings, tasks)
+        try:
+            worker._follow()
+            await worker._expect(boot_message())
+        except BaseException:
+            await worker.aclose(grace=0)
+            raise
+        return worker
+
+    @property
+    def pid(self) -> int:
+        return self._launched.identity.pid
+
+    @property
+    def ended(self) -> bool:
+        """Whether its end has begun or is over."""
+        return self._ending.is_set()
+
+    @property
+    def exit(self) -> LeaderExit:
+        """How it ended, once ``wait`` has answered."""
+        return self._exit
+
+    async def begin(self, place: Place) -> None:
+        """Make it a session. Raises ``UnavailableError`` when it is not ready in time."""
+        await self._expect(
+            {
+                "op": "start",
+                "cwd": place.cwd,
+                "env": dict(place.env),
+                "memory_bytes": self._settings.memory_bytes,
+                "cache_size": self._settings.cache_size,
+            }
+        )
+
+    async def call(self, message: Message, descriptors: Sequence[int] = ()) -> asyncio.Future[Answer]:
+        """Ask; the future holds the answer to the message's ``id``.
+
+        Raises ``FrameTooLargeError``; then nothing was asked.
+        """
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        if self.ended:
+            answer.set_result(None)
+            return answer
+        self._calls[message["id"]] = answer
+        try:
+            await self._channel.send(message, descriptors)
+        except OSError:
+            self._ending.set()
+        except BaseException:
+            self._calls.pop(message["id"], None)
+            raise
+        return answer
+
+    async def tell(self, message: Message) -> None:
+        """Say something that has no answer. Raises ``ExitedError`` when it is gone."""
+        try:
+            await self._channel.send(message)
+        except OSError as error:
+            raise ExitedError("the worker has ended", operation="python.tell") from error
+
+    async def ping(self) -> int:
+        """Ask for a ``Beat``; answers its number."""
+        seq = next(self._pings)
+        await self.tell({"op": "ping", "seq": seq})
+        return seq
+
+    async def interrupt(self, work: str) -> None:
+        """Interrupt the call ``work``, even one that has not begun yet. A paused worker goes on."""
+        self.signal(Signals.SIGCONT)
+        await self.tell({"op": "interrupt", "id": work})
+
+    async def pause(self) -> bool:
+        """Stop every process; False when some could not be, and then all go on."""
+        if await self._launched.group.stop():
+            return True
+        await self.resume()
+        return False
+
+    async def resume(self) -> None:
+        await self._launched.group.send(Signals.SIGCONT)
+
+    def signal(self, sig: Signals) -> None:
+        """To its process group."""
+        self._launched.group.signal_group(sig)
+
+    def kill(self) -> None:
+        """Begin its end now; ``wait`` tells when it is over."""
+        self._ending.set()
+
+    async def wait(self) -> LeaderExit:
+        """Until it and everything it started are gone."""
+        await self._over.wait()
+        return self._exit
+
+    async def aclose(self, grace: float) -> None:
+        """Ask it to exit, and end it after ``grace`` seconds. Does nothing the second time."""
+        if grace > 0 and not self.ended:
+            try:
+                async with asyncio.timeout(grace):
+                    self.signal(Signals.SIGCONT)
+                    await self.tell({"op": "exit"})
+                    await self._ending.wait()
+            except (TimeoutError, ExitedError):
+                log.debug("worker_not_exited", worker=self.id, grace_s=grace)
+        self.kill()
+        try:
+            async with asyncio.timeout(_CLOSE_SECONDS + grace):
+                await self._over.wait()
+        except TimeoutError:
+            log.exception("worker_not_ended", worker=self.id, pid=self.pid)
+
+    @property
+    def last_words(self) -> str:
+        """The end of what it wrote outside any cell, for an error message."""
+        return self._tail.decode("utf-8", "replace").strip()
+
+    def _follow(self) -> None:
+        self._watch.on_exit(self._ending.set)
+        self._tasks.spawn(self._see_to_the_end(), name="follow", owner=self.id)
+
+    async def _see_to_the_end(self) -> None:
+        reader = self._tasks.spawn(self._read(), name="read", owner=self.id)
+        background = self._tasks.spawn(self._read_background(), name="background", owner=self.id)
+        try:
+            await self._ending.wait()
+        finally:
+            self._ending.set()
+            await self._end([reader, background])
+
+    async def _end(self, readers: list[asyncio.Task[None]]) -> None:
+        left = await self._launched.group.kill()
+        if left:
+            log.warning("processes_left", worker=self.id, pids=" ".join(str(stat.pid) for stat in left))
+        code, number = await asyncio.to_thread(self._launched.reap)
+        self._launched.group.release()
+        self._exit = LeaderExit(code, None if number is None else signal_name(number))
+        # What it said last is still in the pipes; nobody can add to it.
+        _, late = await asyncio.wait(readers, timeout=_CLOSE_SECONDS)
+        for task in late:
+            log.warning("worker_pipe_held", worker=self.id, pipe=task.get_name())
+            task.cancel()
+        if late:
+            await asyncio.wait(late)
+        self._watch.close()
+        self._channel.close()
+        self._background.close()
+        calls, self._calls = self._calls, {}
+        for answer in calls.values():
+            if not answer.done():
+                answer.set_result(None)
+        self._step_done()
+        self._over.set()
+
+    async def _abandon(self) -> None:
+        """For a start that nobody waits for any more."""
+        self._ending.set()
+        await self._end([])
+
+    async def _read(self) -> None:
+        pace = Pace(_MESSAGES_A_SECOND, _MESSAGES_AT_ONCE)
+        try:
+            while (messages := await self._channel.receive()) is not None:
+                for message in messages:
+                    await pace.take()
+                    await self._hear(parse(message))
+        except (FrameError, ProtocolError):
+            log.exception("worker_protocol_broken", worker=self.id)
+        finally:
+            self._ending.set()
+
+    async def _hear(self, message: FromWorker) -> None:
+        match message:
+            case Booted():
+                self.python = message.python
+                self._step_done()
+            case Ready():
+                self._step_done()
+            case Result() | Reply():
+                answer = self._calls.pop(message.id, None)
+                if answer is None:
+                    raise ProtocolError(f"an answer to {message.id!r}, which nobody asked")
+                if not answer.done():
+                    answer.set_result(message)
+            case _:
+                await self.said(message)
+
+    async def _read_background(self) -> None:
+        always = asyncio.Event()
+        always.set()
+        while data := await self._background.read(always):
+            self._tail = (self._tail + data)[-_TAIL_BYTES:]
+            await self.late(data)
+            await asyncio.sleep(0)
+
+    async def _expect(self, message: Message | bytes) -> None:
+        """Send, and wait for the step that it brings about."""
+        timeout = self._settings.ready_timeout_ms / 1000
+        self._progress = asyncio.get_running_loop().create_future()
+        try:
+            async with asyncio.timeout(timeout):
+                if isinstance(message, bytes):
+                    await self._channel.send_raw(message)
+                else:
+                    await self._channel.send(message)
+                await self._progress
+        except (TimeoutError, OSError) as error:
+            raise self._not_ready(timeout) from error
+        if self.ended:
+            raise self._not_ready(timeout)
+
+    def _not_ready(self, timeout: float) -> UnavailableError:
+        words = self.last_words
+        return UnavailableError(
+            f"{self._settings.interpreter} did not become ready within {timeout:g} s"
+            + (f"; it said: {words[-500:]}" if words else "; is it Python 3.9 or newer?"),
+            operation="session.create",
+        )
+
+    def _step_done(self) -> None:
+        if self._progress is not None and not self._progress.done():
+            self._progress.set_result(None)
+
+
+async def _ignore(message: Beat | InputRequest | InputOver) -> None:
+    """For a worker that has no session yet."""
