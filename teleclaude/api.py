@@ -113,8 +113,23 @@ class OutputFollower(Protocol):
         ...
 
 
+class Grant(Protocol):
+    """What a token stands for, as long as it holds."""
+
+    @property
+    def principal(self) -> Principal: ...
+
+    def on_end(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call back when the token expires or is revoked. Answers how to stop that; the caller has to, once."""
+        ...
+
+
 class Hub(Protocol):
     """What adapters may ask of the core. Every call is authorised, limited, routed and audited here."""
+
+    def authenticate(self, token: str) -> Grant:
+        """Who shows this token; raises ``UnauthenticatedError``."""
+        ...
 
     async def call(self, principal: Principal, command: Command[R], *, key: str | None = None) -> R:
         """Run ``command`` as ``principal``. ``key`` is an idempotency key: a repeat gets the first reply, one still in

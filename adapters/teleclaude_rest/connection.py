@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import structlog
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 
+from teleclaude.api import Grant
 from teleclaude.errors import InternalError, MalformedError, TeleclaudeError
-from teleclaude.model import Principal
 from teleclaude_rest.errors import HeadTooLargeError, TooManyConnectionsError, problem_response
+from teleclaude_rest.gate import Gate
 from teleclaude_rest.router import OPERATION
 from teleclaude_rest.surface import Scopes, Timing
 
@@ -24,14 +26,11 @@ QUIET_SECONDS = 0.1
 MAX_LINE_BYTES = 8190
 MAX_HEADERS = 100
 
-Admit = Callable[[asyncio.Transport], Principal]
-"""Who is at the other end; raises ``ForbiddenError``."""
-
 Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 class Connection(web.RequestHandler):
-    """aiohttp's HTTP protocol with an identity, a stall guard and our shape of errors.
+    """aiohttp's HTTP protocol with a gate, a stall guard and our shape of errors.
 
     ``refusal`` is why every request of this connection is to be refused, ``client`` ends the waits of its requests when
     it goes away, ``answering`` says that a handler is at work.
@@ -41,7 +40,7 @@ class Connection(web.RequestHandler):
         super().__init__(listener, loop=loop, **settings)
         self.client = Scopes()
         self.refusal: TeleclaudeError | None = None
-        self.principal: Principal | None = None
+        self.gate = listener.gate
         self.answering = False
         self._listener = listener
         self._wire: asyncio.Transport | None = None
@@ -54,7 +53,7 @@ class Connection(web.RequestHandler):
         assert isinstance(transport, asyncio.Transport)
         self._wire = transport
         try:
-            self.principal = self._listener.admit(transport)
+            self._listener.admit(transport)
         except TeleclaudeError as error:
             self.refusal = error
         super().connection_made(transport)
@@ -69,6 +68,20 @@ class Connection(web.RequestHandler):
         if self._serving is not None and not self.answering:
             # It may be waiting for the rest of a refused body, which will not come.
             self._serving.cancel()
+
+    @contextmanager
+    def bound_to(self, grant: Grant) -> Iterator[None]:
+        """Inside, the connection is cut when what lets it in ends."""
+        forget = grant.on_end(self._cut)
+        try:
+            yield
+        finally:
+            forget()
+
+    def _cut(self) -> None:
+        if self._wire is not None:
+            log.info("connection_cut_by_revocation")
+            self._wire.abort()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -151,7 +164,7 @@ class _Lingering(web.Response):
 class Listener(web.Server):
     """Makes a ``Connection`` for each client. Beyond ``max_connections`` they are told so, beyond twice as many cut."""
 
-    def __init__(self, answer: Answer, admit: Admit, *, max_connections: int, timing: Timing) -> None:
+    def __init__(self, answer: Answer, gate: Gate, *, max_connections: int, timing: Timing) -> None:
         super().__init__(
             answer,
             access_log=None,
@@ -164,21 +177,20 @@ class Listener(web.Server):
             tcp_keepalive=False,
         )
         self.timing = timing
-        self._admit = admit
+        self.gate = gate
         self._max_connections = max_connections
 
     def __call__(self) -> Connection:
         return Connection(self, loop=self._loop, **self._kwargs)
 
-    def admit(self, transport: asyncio.Transport) -> Principal:
+    def admit(self, transport: asyncio.Transport) -> None:
         """Raises what every request of this connection is to be answered with."""
-        principal = self._admit(transport)
+        self.gate.admit(transport)
         if len(self._connections) >= self._max_connections:
             raise TooManyConnectionsError(
                 f"{self._max_connections} connections are open already; close some or raise rest.max_connections",
                 operation=OPERATION,
             )
-        return principal
 
     @property
     def overrun(self) -> bool:

@@ -42,6 +42,8 @@ def problem_response(error: TeleclaudeError) -> web.Response:
     delay = error.fields.get("retry_after_ms")
     if isinstance(delay, int):
         response.headers["Retry-After"] = str(max(1, -(-delay // 1000)))
+    if error.status == 401:
+        response.headers["WWW-Authenticate"] = "Bearer"
     allow = error.fields.get("allow")
     if isinstance(allow, list):
         response.headers["Allow"] = ", ".join(allow)

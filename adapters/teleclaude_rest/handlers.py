@@ -44,6 +44,15 @@ class ReadyView(View):
     checks: dict[str, CheckView]
 
 
+class PrincipalView(View):
+    """``sessions`` (ids) and ``verbs`` null: all of them."""
+
+    name: str
+    role: str
+    sessions: list[str] | None
+    verbs: list[str] | None
+
+
 def answer(exchange: Exchange, body: bytes, media: str, *, status: int = 200, **headers: str) -> web.Response:
     """A whole reply; header names are given with underscores for hyphens."""
     return web.Response(body=body, status=status, headers=exchange.headers(Content_Type=media, **headers))
@@ -108,6 +117,17 @@ def _lines(exchange: Exchange, found: Screen, lines: tuple[str, ...]) -> web.Res
 async def health(exchange: Exchange) -> web.Response:
     hub, computer = exchange.surface.hub, exchange.surface.context.computer
     return view(exchange, HealthView(version=__version__, computer=computer, uptime_ms=hub.uptime_ms()))
+
+
+async def whoami(exchange: Exchange) -> web.Response:
+    who = exchange.principal
+    reply = PrincipalView(
+        name=who.name,
+        role=who.role.label,
+        sessions=sorted(who.sessions) if who.sessions is not None else None,
+        verbs=sorted(who.verbs) if who.verbs is not None else None,
+    )
+    return view(exchange, reply)
 
 
 async def ready(exchange: Exchange) -> web.Response:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 from pydantic import BaseModel
 
+from teleclaude.model import Role
 from teleclaude.wire.base import Command
 from teleclaude_rest.binding import wire_names
 
@@ -37,7 +38,8 @@ class Route:
     """``path`` is below ``PREFIX``; its ``{names}`` are fields of ``command``, as are the names in ``query``.
 
     A POST or PATCH takes the remaining fields from a JSON body. ``options`` holds query parameters that are no
-    field of the command. ``bare`` serves the path without the prefix as well, for probes and scrapers.
+    field of the command. ``bare`` serves the path without the prefix as well, for probes and scrapers. ``open`` needs
+    no token, ``websocket`` may be shown it after the upgrade.
     """
 
     method: str
@@ -50,6 +52,15 @@ class Route:
     options: type[BaseModel] | None = None
     status: int = 200
     bare: bool = False
+    open: bool = False
+    websocket: bool = False
+
+    @property
+    def role(self) -> Role | None:
+        """The least role that may ask; None for everybody. The core decides by the command, this only says it."""
+        if self.open:
+            return None
+        return self.command.role if self.command else Role.VIEWER
 
     @cached_property
     def operation(self) -> str:

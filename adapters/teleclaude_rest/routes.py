@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from teleclaude.wire import sessions
+from teleclaude.wire import sessions, tokens
 from teleclaude_rest import events, handlers, sse, stream, tty
 from teleclaude_rest.route import Media, Route
 
@@ -15,12 +15,46 @@ SCREEN = (
 STREAM = (Media(sse.MEDIA),)
 
 ROUTES: tuple[Route, ...] = (
-    Route("GET", "/health", handlers.health, "Is it up", (Media(handlers.JSON, handlers.HealthView),), bare=True),
+    Route(
+        "GET",
+        "/health",
+        handlers.health,
+        "Is it up",
+        (Media(handlers.JSON, handlers.HealthView),),
+        bare=True,
+        open=True,
+    ),
     Route(
         "GET", "/ready", handlers.ready, "Does every part serve", (Media(handlers.JSON, handlers.ReadyView),), bare=True
     ),
     Route("GET", "/metrics", handlers.metrics, "Prometheus text", (Media("text/plain"),), bare=True),
     Route("GET", "/openapi.json", handlers.description, "This description", (Media(handlers.JSON),), bare=True),
+    Route("GET", "/whoami", handlers.whoami, "What this token may do", (Media(handlers.JSON, handlers.PrincipalView),)),
+    Route(
+        "POST",
+        "/tokens",
+        handlers.call,
+        "Make a named token",
+        (Media(handlers.JSON, tokens.NewTokenView),),
+        command=tokens.CreateToken,
+        status=201,
+    ),
+    Route(
+        "GET",
+        "/tokens",
+        handlers.call,
+        "All named tokens",
+        (Media(handlers.JSON, tokens.TokenList),),
+        command=tokens.ListTokens,
+    ),
+    Route(
+        "DELETE",
+        "/tokens/{id}",
+        handlers.call,
+        "Revoke a token and cut what came in by it",
+        (Media(handlers.JSON, tokens.TokenView),),
+        command=tokens.RevokeToken,
+    ),
     Route(
         "GET",
         "/events",
@@ -120,6 +154,7 @@ ROUTES: tuple[Route, ...] = (
         command=sessions.FollowOutput,
         query=("from", "mode"),
         status=101,
+        websocket=True,
     ),
     Route(
         "POST",

@@ -1,40 +1,29 @@
-"""Answers requests of one listening socket: matching, identity, errors, and an orderly end."""
+"""Answers requests of the listening sockets: matching, identity, errors, and an orderly end."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
 import socket
+from contextlib import nullcontext
 from typing import Any
 
 import structlog
 from aiohttp import web
 
-from teleclaude.errors import ForbiddenError, InternalError, TeleclaudeError
-from teleclaude.model import Principal, Role
+from teleclaude.api import Grant
+from teleclaude.errors import InternalError, TeleclaudeError, UnauthenticatedError
 from teleclaude_rest.connection import Connection, Listener
 from teleclaude_rest.errors import problem_response
 from teleclaude_rest.exchange import Exchange, read_query
-from teleclaude_rest.router import OPERATION, Router
+from teleclaude_rest.gate import NOBODY, Gate
+from teleclaude_rest.router import OPERATION, Match, Router
 from teleclaude_rest.surface import Surface
-from teleclaude_rest.unixsocket import peer_uid
+from teleclaude_rest.websocket import wants_upgrade
 
 log = structlog.get_logger(__name__)
 
-LOCAL = Principal("local", Role.OWNER)
-"""Whoever may open the unix socket."""
-
 BACKLOG = 128
-
-
-def local_peer(transport: asyncio.Transport) -> Principal:
-    """The owner, if the process at the other end of the unix socket runs as our own user."""
-    uid = peer_uid(transport.get_extra_info("socket"))
-    if uid != os.getuid():
-        log.warning("peer_refused", uid=uid)
-        raise ForbiddenError("this socket serves the daemon's own user only", operation=OPERATION)
-    return LOCAL
 
 
 class Server:
@@ -43,42 +32,47 @@ class Server:
     def __init__(self, surface: Surface, router: Router) -> None:
         self._surface = surface
         self._router = router
-        self._listener: Listener | None = None
-        self._accepting: asyncio.Server | None = None
+        self._listeners: list[Listener] = []
+        self._accepting: list[asyncio.Server] = []
         self._answers: set[asyncio.Task[Any]] = set()
 
-    async def listen(self, sock: socket.socket) -> None:
-        """Accept connections on a bound unix socket, each as the local owner."""
+    async def listen(self, sock: socket.socket, gate: Gate) -> None:
+        """Accept connections on a bound socket; those of one socket do not count against those of another."""
         limit = int(self._surface.context.settings.max_connections)
-        listener = Listener(self._answer, local_peer, max_connections=limit, timing=self._surface.timing)
-        self._listener = listener
-        self._accepting = await asyncio.get_running_loop().create_unix_server(listener, sock=sock, backlog=BACKLOG)
+        listener = Listener(self._answer, gate, max_connections=limit, timing=self._surface.timing)
+        loop = asyncio.get_running_loop()
+        if sock.family == socket.AF_UNIX:
+            accepting = await loop.create_unix_server(listener, sock=sock, backlog=BACKLOG)
+        else:
+            accepting = await loop.create_server(listener, sock=sock, backlog=BACKLOG)
+        self._listeners.append(listener)
+        self._accepting.append(accepting)
 
     @property
     def listening(self) -> bool:
-        return self._accepting is not None and self._accepting.is_serving()
+        return bool(self._accepting) and all(accepting.is_serving() for accepting in self._accepting)
 
     @property
     def connections(self) -> int:
-        return len(self._listener.connections) if self._listener else 0
+        return sum(len(listener.connections) for listener in self._listeners)
 
     async def aclose(self) -> None:
         """Stop accepting, let replies end within ``Timing.stop``, then cut what is left."""
-        if self._accepting is not None:
-            self._accepting.close()
-            self._accepting = None
+        for accepting in self._accepting:
+            accepting.close()
+        self._accepting.clear()
         self._surface.stop.end()
-        listener, self._listener = self._listener, None
-        if listener is None:
-            return
-        listener.pre_shutdown()
+        listeners, self._listeners = self._listeners, []
+        for listener in listeners:
+            listener.pre_shutdown()
         try:
             async with asyncio.timeout(2 * self._surface.timing.stop + 1):
-                await listener.shutdown(self._surface.timing.stop)
+                await asyncio.gather(*(listener.shutdown(self._surface.timing.stop) for listener in listeners))
         except TimeoutError:
-            log.warning("connections_cut", count=len(listener.connections))
+            log.warning("connections_cut", count=sum(len(listener.connections) for listener in listeners))
         finally:
-            listener.abort()
+            for listener in listeners:
+                listener.abort()
             await self._end_answers()
 
     async def _end_answers(self) -> None:
@@ -126,9 +120,31 @@ class Server:
             response.headers["X-Request-Id"] = request_id
             response.force_close()
             return response
-        assert connection.principal is not None
-        match = self._router.find(request.method, request.raw_path)
-        exchange = Exchange(
-            self._surface, request, connection, connection.principal, match, read_query(match), request_id
-        )
-        return await match.route.handle(exchange)
+        connection.gate.check(request)
+        match = self._find(request)
+        grant = _identify(connection.gate, request, match)
+        if isinstance(match, TeleclaudeError):
+            raise match
+        principal = grant.principal if grant is not None else NOBODY
+        exchange = Exchange(self._surface, request, connection, principal, match, read_query(match), request_id)
+        with connection.bound_to(grant) if grant is not None else nullcontext():
+            return await match.route.handle(exchange)
+
+    def _find(self, request: web.BaseRequest) -> Match | TeleclaudeError:
+        """What is wrong with the path is kept for later: a stranger is not told."""
+        try:
+            return self._router.find(request.method, request.raw_path)
+        except TeleclaudeError as error:
+            return error
+
+
+def _identify(gate: Gate, request: web.BaseRequest, match: Match | TeleclaudeError) -> Grant | None:
+    """None for what is open to everybody, and for a WebSocket of a page: it cannot set headers and shows its token in
+    the first message.
+    """
+    if isinstance(match, Match) and match.route.open:
+        return None
+    grant = gate.identify(request)
+    if grant is None and not (isinstance(match, Match) and match.route.websocket and wants_upgrade(request)):
+        raise UnauthenticatedError("show a token: Authorization: Bearer TOKEN", operation=OPERATION)
+    return grant

@@ -20,6 +20,8 @@ class Timing:
     head: float = 30
     """To send a whole request head; also how long an idle connection is kept."""
     body: float = 60
+    auth: float = 5
+    """To show a token on a WebSocket that was opened without."""
     comment: float = 15
     """Between comments on a silent event stream."""
     stall: float = 60

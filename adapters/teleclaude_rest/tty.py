@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Annotated, Any, Literal
 
 import structlog
@@ -10,24 +11,33 @@ from aiohttp import WSMsgType, web
 from pydantic import BaseModel, Field
 
 from teleclaude.api import OutputExit, OutputFollower, OutputHandedOff, OutputItem, OutputState, OutputText
-from teleclaude.errors import MalformedError, TeleclaudeError
+from teleclaude.errors import MalformedError, TeleclaudeError, UnauthenticatedError
 from teleclaude.model import Chunk, Gap
 from teleclaude.wire import jsonio
 from teleclaude.wire.base import Command
-from teleclaude.wire.sessions import FollowOutput, GetSession, ResizeSession, SendBytes
+from teleclaude.wire.sessions import FollowOutput, GetSession, ResizeSession, SendBytes, SessionView
 from teleclaude_rest import binding, frames
 from teleclaude_rest.errors import StoppingError
 from teleclaude_rest.exchange import Exchange
+from teleclaude_rest.gate import NOBODY
+from teleclaude_rest.websocket import (
+    AWAY,
+    CLOSE_SECONDS,
+    DEFECT,
+    NORMAL,
+    POLICY,
+    UNAUTHENTICATED,
+    UNSUPPORTED,
+    Socket,
+    close,
+    introduced,
+    require_upgrade,
+    upgraded,
+)
 
 log = structlog.get_logger(__name__)
 
-MAX_FRAME_BYTES = 1 << 20
-CLOSE_SECONDS = 2.0
-"""For the client to answer our closing frame."""
-
 OPERATION = "session.tty"
-
-_NORMAL, _AWAY, _UNSUPPORTED, _POLICY, _DEFECT = 1000, 1001, 1003, 1008, 1011
 
 
 class Resize(BaseModel):
@@ -41,53 +51,55 @@ class Resize(BaseModel):
 
 
 async def attach(exchange: Exchange) -> web.StreamResponse:
-    """Refusals come as HTTP before the upgrade; from then on a client that stalls holds up nobody but itself."""
+    """Refusals come as HTTP before the upgrade, unless the token is still to be shown; from then on a client that
+    stalls holds up nobody but itself.
+    """
     request = await exchange.command(FollowOutput)
-    session = await exchange.call(GetSession(id=request.id))
-    async with exchange.surface.hub.follow_output(exchange.principal, request) as follower:
-        _require_upgrade(exchange)
-        socket = _Socket(
-            heartbeat=exchange.surface.timing.heartbeat,
-            timeout=CLOSE_SECONDS,
-            max_msg_size=MAX_FRAME_BYTES,
-            # A compressed frame can be a thousand times what was sent.
-            compress=False,
-        )
-        socket.headers.update(exchange.headers())
-        await socket.prepare(exchange.request)
-        hello = {"type": "hello", "offset": follower.offset, "cols": session.cols, "rows": session.rows}
-        prefix, slash, _ = request.id.rpartition("/")
-        await _Terminal(exchange, socket, f"{prefix}{slash}{session.id}").run(follower, hello)
+    require_upgrade(exchange)
+    if exchange.principal is not NOBODY:
+        async with _opened(exchange, request) as opened:
+            socket = await upgraded(exchange)
+            await opened.run(socket)
+        return socket
+    socket = await upgraded(exchange)
+    try:
+        async with introduced(exchange, socket) as known, _opened(known, request) as opened:
+            await opened.run(socket)
+    except TeleclaudeError as error:
+        await socket.send_str(_refusal(error))
+        await close(exchange, socket, UNAUTHENTICATED if isinstance(error, UnauthenticatedError) else POLICY)
     return socket
 
 
-class _Socket(web.WebSocketResponse):
-    """Leaves the closing of the connection to the end of the handler: at once, a client that is still sending an
-    oversized frame would be reset before it reads why.
-    """
-
-    def _close_transport(self) -> None:
-        pass
+@asynccontextmanager
+async def _opened(exchange: Exchange, request: FollowOutput) -> AsyncIterator[_Terminal]:
+    session = await exchange.call(GetSession(id=request.id))
+    prefix, slash, _ = request.id.rpartition("/")
+    async with exchange.surface.hub.follow_output(exchange.principal, request) as follower:
+        yield _Terminal(exchange, follower, session, f"{prefix}{slash}{session.id}")
 
 
 class _Terminal:
     """The handler reads what is typed; a task of its own writes what the terminal prints."""
 
-    def __init__(self, exchange: Exchange, socket: web.WebSocketResponse, session_id: str) -> None:
+    def __init__(self, exchange: Exchange, follower: OutputFollower, session: SessionView, session_id: str) -> None:
         self._exchange = exchange
-        self._socket = socket
+        self._follower = follower
+        self._session = session
         self._session_id = session_id
 
-    async def run(self, follower: OutputFollower, hello: dict[str, object]) -> None:
+    async def run(self, socket: Socket) -> None:
+        self._socket = socket
+        size = {"cols": self._session.cols, "rows": self._session.rows}
         tasks, owner = self._exchange.surface.context.tasks, f"rest.tty.{self._exchange.id}"
-        code = _DEFECT
+        code = DEFECT
         try:
             async with self._exchange.until_ended():
-                await self._say(hello)
-                tasks.spawn(self._write(follower), name="write", owner=owner)
+                await self._say({"type": "hello", "offset": self._follower.offset, **size})
+                tasks.spawn(self._write(), name="write", owner=owner)
                 code = await self._read()
         except StoppingError:
-            code = _AWAY
+            code = AWAY
         finally:
             await tasks.cancel_owner(owner, CLOSE_SECONDS)
             await self._close(code)
@@ -104,12 +116,12 @@ class _Terminal:
                     size = binding.build(Resize, given if isinstance(given, dict) else {}, operation=OPERATION)
                 except TeleclaudeError as error:
                     await self._refuse(error)
-                    return _UNSUPPORTED if isinstance(error, MalformedError) else _POLICY
+                    return UNSUPPORTED if isinstance(error, MalformedError) else POLICY
                 await self._do(ResizeSession(id=self._session_id, cols=size.cols, rows=size.rows))
             else:
                 if message.type is WSMsgType.ERROR:
                     await self._exchange.connection.linger()
-                return _NORMAL
+                return NORMAL
 
     async def _do(self, command: Command[Any]) -> None:
         """A refusal is said and the viewer stays: one who may not type may still watch."""
@@ -118,11 +130,11 @@ class _Terminal:
         except TeleclaudeError as error:
             await self._refuse(error)
 
-    async def _write(self, follower: OutputFollower) -> None:
-        code = _NORMAL
+    async def _write(self) -> None:
+        code = NORMAL
         try:
             while True:
-                item = await follower.next()
+                item = await self._follower.next()
                 if item is None:
                     continue
                 await self._show(item)
@@ -132,10 +144,10 @@ class _Terminal:
             return
         except TeleclaudeError as error:
             await self._refuse(error)
-            code = _DEFECT
+            code = DEFECT
         except Exception:
             log.exception("tty_failed", session_id=self._session_id)
-            code = _DEFECT
+            code = DEFECT
         await self._close(code)
 
     async def _show(self, item: OutputItem) -> None:
@@ -154,21 +166,14 @@ class _Terminal:
                 await self._say({"type": "handed_off", **frames.handed_off_object(item)})
 
     async def _refuse(self, error: TeleclaudeError) -> None:
-        await self._say({"type": "error", "code": error.code, "detail": error.detail})
+        await self._socket.send_str(_refusal(error))
 
     async def _say(self, message: dict[str, object]) -> None:
         await self._socket.send_str(jsonio.dumps(message).decode())
 
     async def _close(self, code: int) -> None:
-        try:
-            async with asyncio.timeout(CLOSE_SECONDS):
-                await self._socket.close(code=code)
-        except (TimeoutError, ConnectionError):
-            # It reads nothing any more, not even the closing frame.
-            if self._exchange.request.transport is not None:
-                self._exchange.request.transport.abort()
+        await close(self._exchange, self._socket, code)
 
 
-def _require_upgrade(exchange: Exchange) -> None:
-    if not web.WebSocketResponse().can_prepare(exchange.request):
-        raise MalformedError("this path speaks WebSocket; send an upgrade request", operation=OPERATION)
+def _refusal(error: TeleclaudeError) -> str:
+    return jsonio.dumps({"type": "error", "code": error.code, "detail": error.detail}).decode()

@@ -10,12 +10,42 @@ from teleclaude.wire.base import Command
 
 
 def authorise(principal: Principal, command: Command[Any]) -> None:
-    """Raises ``ForbiddenError`` unless the principal's role reaches the command's."""
+    """Raises ``ForbiddenError`` unless the principal's role reaches the command's and its scope covers it.
+
+    Which sessions a scope covers is decided where a reference is looked up; here, that it is about a session at all.
+    """
     if principal.role < command.role:
         raise ForbiddenError(
             f"{command.operation} needs the role {command.role.label}, and {principal.name} is {principal.role.label}",
             operation=command.operation,
         )
+    require_verb(principal, command.operation)
+    if principal.sessions is not None and not _about_a_session(command):
+        raise ForbiddenError(
+            f"{principal.name} is for some sessions only, and {command.operation} goes beyond a session",
+            operation=command.operation,
+        )
+
+
+def require_verb(principal: Principal, operation: str) -> None:
+    """Raises ``ForbiddenError`` when the principal is narrowed down to other operations."""
+    if principal.verbs is not None and operation not in principal.verbs:
+        raise ForbiddenError(f"{principal.name} may do {', '.join(sorted(principal.verbs))} only", operation=operation)
+
+
+def covers(principal: Principal, session_id: str) -> bool:
+    """Whether the principal may know of this session."""
+    return principal.sessions is None or session_id in principal.sessions
+
+
+def _about_a_session(command: Command[Any]) -> bool:
+    if command.operation == "session.list":
+        return True
+    reference = getattr(command, "id", None)
+    if not isinstance(reference, str) or "/" in reference:
+        return False
+    # Executions are read by the same commands as sessions; theirs are ids of another kind.
+    return command.operation.startswith(("session.", "output.")) and (is_name(reference) or reference[0] == "S")
 
 
 def local_reference(reference: str, computer: str, *, operation: str) -> str:

@@ -33,6 +33,7 @@ from teleclaude.service.sessions import Sessions
 from teleclaude.service.settings import Settings
 from teleclaude.service.table import SessionTable
 from teleclaude.service.terminals import Terminals
+from teleclaude.service.tokens import Tokens
 from teleclaude.service.upkeep import Upkeep
 from teleclaude.service.views import Views
 from teleclaude.service.waits import Waits
@@ -76,6 +77,7 @@ class Core:
         terminals: Terminals,
         reconciler: Reconciler,
         upkeep: Upkeep,
+        tokens: Tokens,
     ) -> None:
         self.computer = computer
         self.hub = hub
@@ -86,9 +88,11 @@ class Core:
         self._terminals = terminals
         self._reconciler = reconciler
         self._upkeep = upkeep
+        self._tokens = tokens
 
     async def __aenter__(self) -> Self:
         await self._parts.bus.start()
+        await self._tokens.load()
         self._parts.server.on_gone(self._server_gone)
         self._parts.settings.on_change(self._resettle)
         await self._adopt()
@@ -155,6 +159,13 @@ def build_core(parts: Parts) -> Core:
     outputs = Outputs(lookup, streams)
     waits = Waits(lookup, outputs, views, clock)
     journal = Journal(parts.database, clock)
+    tokens = Tokens(
+        database=parts.database,
+        clock=clock,
+        lookup=lookup,
+        owner_file=parts.paths.token,
+        operations=lambda: hub.operations,
+    )
     terminals = Terminals(
         table=table,
         records=records,
@@ -206,12 +217,13 @@ def build_core(parts: Parts) -> Core:
     )
     health = Health(_probes(parts))
     hub = Service(
-        sessions.handlers(),
+        {**sessions.handlers(), **tokens.handlers()},
         outputs=outputs,
         bus=parts.bus,
         journal=journal,
         health=health,
         metrics=Metrics(_readings(parts, table)),
+        tokens=tokens,
         tasks=tasks,
         clock=clock,
     )
@@ -225,6 +237,7 @@ def build_core(parts: Parts) -> Core:
         terminals=terminals,
         reconciler=reconciler,
         upkeep=upkeep,
+        tokens=tokens,
     )
 
 

@@ -9,17 +9,18 @@ from typing import Any, TypeVar, cast
 
 import structlog
 
-from teleclaude.api import OutputFollower, Readiness, TaskPolicy
+from teleclaude.api import Grant, OutputFollower, Readiness, TaskPolicy
 from teleclaude.bus import Bus
 from teleclaude.clock import Clock
 from teleclaude.errors import InternalError, InvalidError, TeleclaudeError, UnavailableError
 from teleclaude.events import Event
 from teleclaude.model import Principal
-from teleclaude.service.access import authorise
+from teleclaude.service.access import authorise, require_verb
 from teleclaude.service.health import Health
 from teleclaude.service.metrics import Metrics
 from teleclaude.service.once import Journal
 from teleclaude.service.output import Outputs
+from teleclaude.service.tokens import Tokens
 from teleclaude.tasks import TaskRegistry
 from teleclaude.wire.base import Command
 
@@ -29,6 +30,7 @@ R = TypeVar("R")
 Handler = Callable[[Principal, Any], Awaitable[Any]]
 
 OWNER = "service"
+FOLLOW_EVENTS = "events.subscribe"
 STOP_SECONDS = 3.0
 
 
@@ -44,6 +46,7 @@ class Service:
         journal: Journal,
         health: Health,
         metrics: Metrics,
+        tokens: Tokens,
         tasks: TaskRegistry,
         clock: Clock,
     ) -> None:
@@ -53,10 +56,19 @@ class Service:
         self._journal = journal
         self._health = health
         self._metrics = metrics
+        self._tokens = tokens
         self._tasks = tasks
         self._clock = clock
         self._began = clock.monotonic()
         self._closed = False
+
+    @property
+    def operations(self) -> frozenset[str]:
+        """Everything that may be asked for, by name."""
+        return frozenset({command.operation for command in self._handlers} | {"output.follow", FOLLOW_EVENTS})
+
+    def authenticate(self, token: str) -> Grant:
+        return self._tokens.authenticate(token)
 
     async def call(self, principal: Principal, command: Command[R], *, key: str | None = None) -> R:
         """See ``Hub.call``. A command that changes something runs to its end even when the caller goes away."""
@@ -94,6 +106,11 @@ class Service:
         async def effect() -> Any:
             return await handler(principal, command)
 
+        if key is not None and command.secret:
+            raise InvalidError(
+                "this reply holds a secret, which is not stored; repeat it without Idempotency-Key",
+                operation=command.operation,
+            )
         if key is None:
             return await self._to_its_end(command.operation, effect)
         return await self._to_its_end(
@@ -131,6 +148,9 @@ class Service:
     def follow_events(
         self, principal: Principal, after: int | None = None, sessions: frozenset[str] | None = None
     ) -> AbstractAsyncContextManager[AsyncIterator[Event]]:
+        require_verb(principal, FOLLOW_EVENTS)
+        if principal.sessions is not None:
+            sessions = principal.sessions if sessions is None else principal.sessions & sessions
         return self._bus.subscribe(after=after, sessions=sessions)
 
     async def readiness(self) -> Readiness:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from teleclaude.errors import NotFoundError
 from teleclaude.model import Principal, Session, is_name
-from teleclaude.service.access import local_reference
+from teleclaude.service.access import covers, local_reference
 from teleclaude.service.records import Records
 from teleclaude.service.table import Live, SessionTable
 from teleclaude.streams import Stream, StreamStore
@@ -33,7 +33,15 @@ class Lookup:
         self._computer = computer
 
     async def find(self, principal: Principal, reference: str, *, operation: str) -> Found:
-        """Raises ``NotFoundError``, and ``UnavailableError`` for a session of another computer."""
+        """Raises ``NotFoundError``, also for a session outside the principal's scope, and ``UnavailableError`` for a
+        session of another computer.
+        """
+        found = await self._find(reference, operation)
+        if found is None or not covers(principal, found.session.id):
+            raise NotFoundError(f"there is no session {reference}", operation=operation)
+        return found
+
+    async def _find(self, reference: str, operation: str) -> Found | None:
         wanted = local_reference(reference, self._computer, operation=operation)
         live = self._table.find(wanted)
         if live is not None:
@@ -42,7 +50,7 @@ class Lookup:
             await self._records.find(self._computer, wanted) if is_name(wanted) else await self._records.get(wanted)
         )
         if session is None:
-            raise NotFoundError(f"there is no session {reference}", operation=operation)
+            return None
         # It may have come alive while the store was read.
         live = self._table.find(session.id)
         if live is not None:

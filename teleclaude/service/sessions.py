@@ -13,7 +13,7 @@ from teleclaude.events import SessionChanged
 from teleclaude.model import Agent, Kind, Principal, Screen, Session, SessionSpec, Starting
 from teleclaude.process.signals import parse_signal
 from teleclaude.screen.png import render_png
-from teleclaude.service.access import require_local
+from teleclaude.service.access import covers, require_local
 from teleclaude.service.ids import new_id
 from teleclaude.service.input import Inputs, typing_pane
 from teleclaude.service.lookup import Found, Lookup
@@ -145,7 +145,7 @@ class Sessions:
         require_local(command.computer, self._computer, operation=command.operation)
         kind = command.kind.value if command.kind else None
         stored = await self._records.select(state=command.state, kind=kind, tag=command.tag)
-        return SessionList(sessions=[self._current(session) for session in stored])
+        return SessionList(sessions=[self._current(session) for session in stored if covers(principal, session.id)])
 
     def _current(self, session: Session) -> SessionView:
         live = self._table.find(session.id)

@@ -15,7 +15,7 @@ class Command(BaseModel, Generic[R]):
     """One typed request. Strict: no unknown fields, no coercion, no lone surrogates.
 
     ``operation`` is its name on every surface, ``role`` the least role that may send it, ``mutates`` whether it changes
-    anything (then it is audited and may carry an idempotency key).
+    anything (then it is audited and may carry an idempotency key), ``secret`` whether its reply must not be stored.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, populate_by_name=True)
@@ -23,6 +23,7 @@ class Command(BaseModel, Generic[R]):
     operation: ClassVar[str]
     role: ClassVar[Role]
     mutates: ClassVar[bool] = True
+    secret: ClassVar[bool] = False
 
 
 class View(BaseModel):

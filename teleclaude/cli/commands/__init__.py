@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from teleclaude.cli.command import Command
-from teleclaude.cli.commands import attach, create, end, keyboard, listing, logs, screen, serving, wait
+from teleclaude.cli.commands import attach, create, end, keyboard, listing, logs, screen, serving, token, wait
 
 GROUPS = ("daemon", "sessions", "input", "output")
 
 COMMANDS: tuple[Command, ...] = (
     serving.SERVE,
     serving.VERSION,
+    token.TOKEN,
     create.NEW,
     create.ADOPT,
     listing.LS,

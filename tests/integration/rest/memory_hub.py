@@ -19,6 +19,7 @@ from teleclaude.errors import (
     InvalidError,
     KeyReusedError,
     NotFoundError,
+    UnauthenticatedError,
 )
 from teleclaude.events import Event
 from teleclaude.model import Bounds, Chunk, Cursor, Principal, Running, Screen, Session, SessionSpec
@@ -102,6 +103,22 @@ class MemoryFollower:
 
 
 @dataclass
+class MemoryGrant:
+    """Implements ``Grant``; ``end`` ends it."""
+
+    principal: Principal
+    callbacks: list[Callable[[], None]] = field(default_factory=list)
+
+    def on_end(self, callback: Callable[[], None]) -> Callable[[], None]:
+        self.callbacks.append(callback)
+        return lambda: self.callbacks.remove(callback)
+
+    def end(self) -> None:
+        for callback in list(self.callbacks):
+            callback()
+
+
+@dataclass
 class MemoryHub:
     """Implements ``Hub``. ``failures`` raise in place of a command, ``follow_failure`` in place of an item;
     ``extra_items`` come first in every follow.
@@ -121,7 +138,13 @@ class MemoryHub:
     followers: int = 0
     waiting: int = 0
     checks: dict[str, Check] = field(default_factory=lambda: {"tmux": Check(True, "answers")})
+    grants: dict[str, MemoryGrant] = field(default_factory=dict)
     _replies: dict[tuple[str, str], tuple[Command[Any], Any]] = field(default_factory=dict)
+
+    def authenticate(self, token: str) -> MemoryGrant:
+        if token not in self.grants:
+            raise UnauthenticatedError("unknown token")
+        return self.grants[token]
 
     async def call(self, principal: Principal, command: Command[Any], *, key: str | None = None) -> Any:
         self.principals.append(principal)

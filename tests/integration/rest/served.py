@@ -56,7 +56,14 @@ async def serve(
 ) -> AsyncIterator[Served]:
     """Run an adapter over ``runtime`` with ``rest`` settings changed by ``settings``."""
     hub = hub or MemoryHub()
-    section: dict[str, object] = {"enabled": True, "listen": None, "max_body_bytes": 8 << 20, "max_connections": 100}
+    section: dict[str, object] = {
+        "enabled": True,
+        "listen": None,
+        "allowed_hosts": None,
+        "allowed_origins": None,
+        "max_body_bytes": 8 << 20,
+        "max_connections": 100,
+    }
     async with TaskRegistry(SystemClock()) as tasks:
         context = AdapterContext(
             hub=hub,
@@ -106,8 +113,12 @@ class Wire:
 
 
 @asynccontextmanager
-async def wire(path: Path) -> AsyncIterator[Wire]:
-    reader, writer = await asyncio.open_unix_connection(str(path))
+async def wire(place: Path | int) -> AsyncIterator[Wire]:
+    """A connection to a unix socket or to a port of this computer."""
+    if isinstance(place, int):
+        reader, writer = await asyncio.open_connection("127.0.0.1", place)
+    else:
+        reader, writer = await asyncio.open_unix_connection(str(place))
     try:
         yield Wire(reader, writer)
     finally:

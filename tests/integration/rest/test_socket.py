@@ -153,13 +153,6 @@ async def _run(argv: list[str]) -> subprocess.CompletedProcess[str]:
     return await asyncio.to_thread(subprocess.run, argv, capture_output=True, text=True, timeout=20, check=False)
 
 
-async def test_a_tcp_address_in_the_config_is_refused(runtime: Path) -> None:
-    with pytest.raises(UnavailableError, match=r"rest\.listen"):
-        async with serve(runtime, listen="127.0.0.1:7433"):
-            pass
-    assert not (runtime / NAME).exists()
-
-
 async def test_a_stop_is_bounded_whatever_clients_do(runtime: Path) -> None:
     loop = asyncio.get_running_loop()
     async with serve(runtime) as served:
