@@ -106,7 +106,14 @@ def find_endpoint(url: str | None, token_file: str | None, environ: Mapping[str,
         return UrlEndpoint(url, read_token(Path(token_file)) if token_file is not None else None)
     if token_file is not None:
         raise UsageError("--token-file goes with --url; the daemon of this user needs no token")
-    return UnixEndpoint(find_paths(environ).socket)
+    return UnixEndpoint(_own_socket(environ))
+
+
+def _own_socket(environ: Mapping[str, str]) -> Path:
+    """A daemon of the system's service manager knows no ``$XDG_RUNTIME_DIR``: its socket is below the state."""
+    usual = find_paths(environ).socket
+    without = find_paths({name: value for name, value in environ.items() if name != "XDG_RUNTIME_DIR"}).socket
+    return without if without.exists() and not usual.exists() else usual
 
 
 def read_token(path: Path) -> str:

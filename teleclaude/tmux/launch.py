@@ -103,9 +103,19 @@ def socket_path(socket_name: str, environ: Mapping[str, str]) -> Path:
     return path
 
 
+def server_argv(binary: str, socket_name: str, settings: Path) -> list[str]:
+    """The tmux program with the options that choose our server and its configuration."""
+    return [binary, "-u", "-L", socket_name, "-f", str(settings)]
+
+
 def start_argv(tmux: list[str]) -> list[str]:
     """How the server is started: with a usual umask and enough descriptors, whatever the daemon itself has."""
-    return ["/bin/sh", "-c", _WITH_LIMITS, "sh", str(_open_files()), *tmux, "start-server"]
+    return _with_limits([*tmux, "start-server"])
+
+
+def foreground_argv(tmux: list[str]) -> list[str]:
+    """The server as the process itself (tmux(1), -D), for a service manager to keep."""
+    return _with_limits([*tmux, "-D"])
 
 
 def scope_argv(argv: list[str], unit: str, environ: Mapping[str, str]) -> list[str] | None:
@@ -182,6 +192,10 @@ def _holds(process: Path, inodes: frozenset[str]) -> bool:
         return any(str(link.readlink()) in wanted for link in (process / "fd").iterdir())
     except OSError:
         return False  # another user's process, or one that has just ended
+
+
+def _with_limits(argv: list[str]) -> list[str]:
+    return ["/bin/sh", "-c", _WITH_LIMITS, "sh", str(_open_files()), *argv]
 
 
 def _open_files() -> int:

@@ -66,7 +66,7 @@ class TmuxServer:
         self._history_limit = history_limit
         self._environ = launch.clean_environment(environ)
         self._settings = launch.settings_path(directory, socket_name)
-        self._argv = [binary, "-u", "-L", socket_name, "-f", str(self._settings)]
+        self._argv = launch.server_argv(binary, socket_name, self._settings)
         self._starter = ServerStarter(
             self._argv, environ=self._environ, socket=launch.socket_path(socket_name, environ), name=socket_name
         )

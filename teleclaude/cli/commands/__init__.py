@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from teleclaude.cli.command import Command
-from teleclaude.cli.commands import attach, create, end, keyboard, listing, logs, screen, serving, token, wait
+from teleclaude.cli.commands import attach, create, end, keyboard, listing, logs, screen, service, serving, token, wait
 
 GROUPS = ("daemon", "sessions", "input", "output")
 
 COMMANDS: tuple[Command, ...] = (
     serving.SERVE,
+    service.SERVICE,
     serving.VERSION,
     token.TOKEN,
     create.NEW,
