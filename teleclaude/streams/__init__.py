@@ -3,13 +3,14 @@
 from teleclaude.streams.follow import Ended, Follower, Mode
 from teleclaude.streams.match import Match, Matcher, make_matcher
 from teleclaude.streams.recorder import RecorderProcess
-from teleclaude.streams.store import Dropped, StreamStore
+from teleclaude.streams.store import PTY, Dropped, StreamStore
 from teleclaude.streams.stream import Stream
 from teleclaude.streams.text import TextDecoder, decode_page
 from teleclaude.streams.watch import Watcher, make_watcher
 from teleclaude.streams.writer import StreamWriter
 
 __all__ = [
+    "PTY",
     "Dropped",
     "Ended",
     "Follower",

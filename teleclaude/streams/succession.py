@@ -197,14 +197,15 @@ class Succession:
         return await end_of(process, max(0.0, deadline - asyncio.get_running_loop().time()))
 
     async def _begin(self, segment_bytes: int, reason: str | None, base: int) -> int:
-        if reason == "recorder_died" and (self._starved or await in_thread(_is_scarce, self._files)):
-            reason = "disk_full"
         number = self._take_number()
         record = Record(segment_bytes, None, reason, this_boot())
         if not self._generations and not self._waiting:
             await self._add_record(number, replace(record, base=base, reason=None))
             self._ledger.start = self._ledger.end = base
-        elif not self._waiting and await self._living(self._generations[-1].number) is None:
+            return number
+        if reason == "recorder_died" and (self._starved or await in_thread(_is_scarce, self._files)):
+            record = replace(record, reason="disk_full")
+        if not self._waiting and await self._living(self._generations[-1].number) is None:
             await self._add_based(number, record)
         else:
             await in_thread(self._files.write_record, number, record)
