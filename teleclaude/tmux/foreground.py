@@ -15,7 +15,7 @@ from threading import Event
 
 from teleclaude.config import ConfigError, load_config
 from teleclaude.errors import TeleclaudeError
-from teleclaude.paths import find_config, find_paths
+from teleclaude.paths import find_paths
 from teleclaude.tmux import launch
 
 EX_USAGE = 64
@@ -38,7 +38,7 @@ class Foreground:
     @classmethod
     def find(cls, environ: Mapping[str, str]) -> Foreground:
         """From the settings that a daemon in the environment ``environ`` has. Raises ``ConfigError``."""
-        tmux = load_config(find_config(environ), environ).tmux
+        tmux = load_config(environ=environ).tmux
         settings = launch.settings_path(find_paths(environ).runtime, tmux.socket_name)
         return cls(
             argv=launch.server_argv(tmux.binary, tmux.socket_name, settings),
