@@ -13,6 +13,7 @@ from teleclaude.api import AdapterContext, Check
 from teleclaude.errors import UnavailableError
 from teleclaude_rest.gate import Gate, TcpGate, UnixGate, own_names, own_origins
 from teleclaude_rest.openapi import Description
+from teleclaude_rest.pages import PAGES
 from teleclaude_rest.router import Router
 from teleclaude_rest.routes import ROUTES
 from teleclaude_rest.server import Server
@@ -37,7 +38,7 @@ class RestAdapter:
     def __init__(self, context: AdapterContext, timing: Timing | None = None) -> None:
         self._context = context
         self._surface = Surface(context, timing or Timing(), Description(ROUTES))
-        self._server = Server(self._surface, Router(ROUTES))
+        self._server = Server(self._surface, Router((*ROUTES, *PAGES)))
         self._stack = AsyncExitStack()
         self._address: str | None = None
         self._tcp_failure: str | None = None

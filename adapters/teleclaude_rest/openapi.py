@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from inspect import cleandoc
 from typing import Any
 
 from pydantic import BaseModel
@@ -12,6 +13,7 @@ from pydantic.json_schema import models_json_schema
 from teleclaude import __version__
 from teleclaude.errors import ERRORS_BY_CODE
 from teleclaude.wire import jsonio
+from teleclaude.wire.base import Command
 from teleclaude_rest.binding import wire_names
 from teleclaude_rest.route import PREFIX, Route
 
@@ -27,6 +29,32 @@ PROBLEM: dict[str, Any] = {
         "detail": {"type": "string"},
         "code": {"type": "string", "enum": sorted(ERRORS_BY_CODE)},
         "operation": {"type": "string"},
+    },
+}
+
+
+INTRODUCTION = """\
+One set of objects on every surface: HTTP, server-sent events, WebSocket.
+
+- By unix socket you are the owner. By TCP show a token: `Authorization: Bearer TOKEN`; a page's WebSocket shows it in \
+its first message: `{"type": "auth", "token": TOKEN}`, within 5 s.
+- `{id}` is an id or a name. Sizes are bytes, `_ms` are whole milliseconds, times are RFC 3339 in UTC.
+- Errors are `application/problem+json`; branch on `code`. After `indeterminate` look before you try again.
+- A POST repeated with the same `Idempotency-Key` within 24 h gets the first reply and does nothing again.
+- Unknown fields, wrong types, duplicate keys and numbers out of range are refused, never ignored.
+"""
+
+EVENT: dict[str, Any] = {
+    "type": "object",
+    "description": "The data of one server-sent event of /v1/events; its id is seq.",
+    "required": ["seq", "at", "type", "session_id", "execution_id", "data"],
+    "properties": {
+        "seq": {"type": "integer"},
+        "at": {"type": "string", "format": "date-time"},
+        "type": {"type": "string"},
+        "session_id": {"type": ["string", "null"]},
+        "execution_id": {"type": ["string", "null"]},
+        "data": {"type": "object"},
     },
 }
 
@@ -54,15 +82,28 @@ def describe(routes: Iterable[Route]) -> dict[str, Any]:
     used = {name: schema for name, schema in components.items() if name not in _request_names(routes)}
     return {
         "openapi": "3.1.0",
-        "info": {"title": "teleclaude", "version": __version__},
+        "info": {"title": "teleclaude", "version": __version__, "description": INTRODUCTION},
+        "security": [{"token": []}],
         "paths": paths,
-        "components": {"schemas": {**used, "Problem": PROBLEM}},
+        "components": {
+            "schemas": {**used, "Problem": PROBLEM, "Event": EVENT},
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
     }
 
 
 def _operation(route: Route, schemas: dict[Any, Any], components: dict[str, Any]) -> dict[str, Any]:
     place = route.path.strip("/").replace("/", ".").translate({ord("{"): None, ord("}"): None})
-    described: dict[str, Any] = {"summary": route.summary, "operationId": f"{route.method.lower()}.{place}"}
+    described: dict[str, Any] = {
+        "summary": route.summary,
+        "operationId": f"{route.method.lower()}.{place}",
+        "tags": [place.partition(".")[0]],
+        "x-role": route.role.label if route.role else "anybody",
+    }
+    if text := _details(route):
+        described["description"] = text
+    if route.open:
+        described["security"] = []
     if parameters := _parameters(route, components):
         described["parameters"] = parameters
     if route.body:
@@ -72,11 +113,22 @@ def _operation(route: Route, schemas: dict[Any, Any], components: dict[str, Any]
         for media in route.replies
     }
     problem = {"content": {"application/problem+json": {"schema": {"$ref": REFERENCE.format(model="Problem")}}}}
+    good: dict[str, Any] = {"description": route.summary, "content": content}
+    if route.headers:
+        good["headers"] = {name: {"schema": {"type": "string"}} for name in route.headers}
     described["responses"] = {
-        str(route.status): {"description": route.summary, "content": content},
+        str(route.status): good,
         "default": {"description": "What went wrong and what to do", **problem},
     }
     return described
+
+
+def _details(route: Route) -> str:
+    """What the command says of itself, and what the row adds."""
+    own = route.command.__doc__ if route.command is not None and route.command.__doc__ else ""
+    if route.command is not None and own == Command.__doc__:
+        own = ""
+    return "\n\n".join(text for text in (cleandoc(own).replace("``", "`"), route.details) if text)
 
 
 def _parameters(route: Route, components: dict[str, Any]) -> list[dict[str, Any]]:
@@ -91,6 +143,9 @@ def _parameters(route: Route, components: dict[str, Any]) -> list[dict[str, Any]
     if route.keyed:
         key = {"type": "string", "minLength": 1, "maxLength": 255}
         found.append({"name": "Idempotency-Key", "in": "header", "required": False, "schema": key})
+    if route.resumes:
+        number = {"type": "string", "pattern": "^[0-9]{1,19}$"}
+        found.append({"name": "Last-Event-ID", "in": "header", "required": False, "schema": number})
     return found
 
 

@@ -35,11 +35,11 @@ class Media:
 
 @dataclass(frozen=True)
 class Route:
-    """``path`` is below ``PREFIX``; its ``{names}`` are fields of ``command``, as are the names in ``query``.
+    """``path`` is below ``prefix``; its ``{names}`` are fields of ``command``, as are the names in ``query``.
 
     A POST or PATCH takes the remaining fields from a JSON body. ``options`` holds query parameters that are no
     field of the command. ``bare`` serves the path without the prefix as well, for probes and scrapers. ``open`` needs
-    no token, ``websocket`` may be shown it after the upgrade.
+    no token, ``websocket`` may be shown it after the upgrade. ``details`` tells what types cannot.
     """
 
     method: str
@@ -51,9 +51,15 @@ class Route:
     query: tuple[str, ...] = ()
     options: type[BaseModel] | None = None
     status: int = 200
+    prefix: str = PREFIX
     bare: bool = False
     open: bool = False
     websocket: bool = False
+    details: str = ""
+    headers: tuple[str, ...] = ()
+    """Of the reply, besides the common ones."""
+    resumes: bool = False
+    """Whether ``Last-Event-ID`` says where to go on."""
 
     @property
     def role(self) -> Role | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
 from teleclaude.errors import MalformedError, MethodError, NotFoundError
-from teleclaude_rest.route import PREFIX, Route
+from teleclaude_rest.route import Route
 
 OPERATION = "http.request"
 
@@ -46,7 +46,7 @@ class Router:
     """Matches method and target against a table of routes; a literal segment wins over a parameter."""
 
     def __init__(self, routes: Iterable[Route]) -> None:
-        rows = [_Row(_split(PREFIX + route.path), route) for route in routes]
+        rows = [_Row(_split(route.prefix + route.path), route) for route in routes]
         rows += [_Row(_split(row.route.path), row.route) for row in rows if row.route.bare]
         self._rows = sorted(rows, key=lambda row: len(row.route.parameters))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from teleclaude.wire import sessions, tokens
-from teleclaude_rest import events, handlers, sse, stream, tty
+from teleclaude_rest import docs, events, handlers, sse, stream, texts, tty
 from teleclaude_rest.route import Media, Route
 
 SESSION = (Media(handlers.JSON, sessions.SessionView),)
@@ -13,6 +13,8 @@ SCREEN = (
     Media(handlers.PNG),
 )
 STREAM = (Media(sse.MEDIA),)
+
+OFFSETS = ("Teleclaude-From", "Teleclaude-To", "Teleclaude-End")
 
 ROUTES: tuple[Route, ...] = (
     Route(
@@ -29,6 +31,7 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route("GET", "/metrics", handlers.metrics, "Prometheus text", (Media("text/plain"),), bare=True),
     Route("GET", "/openapi.json", handlers.description, "This description", (Media(handlers.JSON),), bare=True),
+    Route("GET", "/docs", docs.show, "This description to read", (Media("text/html"),), bare=True),
     Route("GET", "/whoami", handlers.whoami, "What this token may do", (Media(handlers.JSON, handlers.PrincipalView),)),
     Route(
         "POST",
@@ -62,6 +65,8 @@ ROUTES: tuple[Route, ...] = (
         "All events, as they happen",
         STREAM,
         options=events.EventOptions,
+        details=texts.EVENTS,
+        resumes=True,
     ),
     Route(
         "POST",
@@ -135,6 +140,8 @@ ROUTES: tuple[Route, ...] = (
         (Media(handlers.BYTES), Media("text/plain")),
         command=sessions.ReadOutput,
         query=("from", "limit", "wait_ms", "format"),
+        details=texts.OUTPUT,
+        headers=OFFSETS,
     ),
     Route(
         "GET",
@@ -144,6 +151,8 @@ ROUTES: tuple[Route, ...] = (
         STREAM,
         command=sessions.FollowOutput,
         query=("from", "format", "mode"),
+        details=texts.STREAM,
+        resumes=True,
     ),
     Route(
         "GET",
@@ -155,6 +164,7 @@ ROUTES: tuple[Route, ...] = (
         query=("from", "mode"),
         status=101,
         websocket=True,
+        details=texts.TTY,
     ),
     Route(
         "POST",

@@ -14,9 +14,10 @@ from aiohttp import web
 from teleclaude.api import Grant
 from teleclaude.errors import InternalError, TeleclaudeError, UnauthenticatedError
 from teleclaude_rest.connection import Connection, Listener
-from teleclaude_rest.errors import problem_response
+from teleclaude_rest.errors import COMMON_HEADERS, problem_response
 from teleclaude_rest.exchange import Exchange, read_query
 from teleclaude_rest.gate import NOBODY, Gate
+from teleclaude_rest.pages import HTML, POLICY, SIGN_IN
 from teleclaude_rest.router import OPERATION, Match, Router
 from teleclaude_rest.surface import Surface
 from teleclaude_rest.websocket import wants_upgrade
@@ -110,7 +111,7 @@ class Server:
                 error = InternalError("the daemon met a defect of its own; its log has the trace", operation=OPERATION)
             if request.writer.output_size > 0:
                 raise ConnectionResetError("the reply had begun, so its failure can only end the connection")
-            response = problem_response(error)
+            response = _sign_in() if _is_page_load(request, error) else problem_response(error)
             response.headers["X-Request-Id"] = request_id
             return response
 
@@ -148,3 +149,13 @@ def _identify(gate: Gate, request: web.BaseRequest, match: Match | TeleclaudeErr
     if grant is None and not (isinstance(match, Match) and match.route.websocket and wants_upgrade(request)):
         raise UnauthenticatedError("show a token: Authorization: Bearer TOKEN", operation=OPERATION)
     return grant
+
+
+def _is_page_load(request: web.BaseRequest, error: TeleclaudeError) -> bool:
+    """Whether a person in front of a browser gets to see this refusal."""
+    return error.status == 401 and request.method == "GET" and "text/html" in request.headers.get("Accept", "")
+
+
+def _sign_in() -> web.Response:
+    headers = {**COMMON_HEADERS, "Content-Type": HTML, "Content-Security-Policy": POLICY, "WWW-Authenticate": "Bearer"}
+    return web.Response(body=SIGN_IN, status=401, headers=headers)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import aiohttp
 import pytest
 
+from teleclaude_rest.pages import PAGES
 from teleclaude_rest.routes import ROUTES
 from tests.integration.rest.served import wire
 from tests.support.daemon import Client, daemon_process
@@ -269,3 +270,18 @@ async def test_a_taken_port_is_told_and_the_unix_socket_serves() -> None:
             ready = await client.get("/ready", expect=503)
             assert "cannot listen" in ready["checks"]["rest"]["detail"]
             assert (await client.get("/sessions"))["sessions"] == []
+
+
+async def test_a_person_without_a_token_gets_to_show_one(outside: Outside) -> None:
+    status, page = await outside.ask("GET", "/docs", token="", headers={"Accept": "text/html"})
+    assert (status, b"/signin.js" in page) == (401, True)
+    status, script = await outside.ask("GET", "/signin.js", token="")
+    assert (status, b"sessionStorage" in script) == (200, True)
+    status, page = await outside.ask("GET", "/docs")
+    assert (status, b"/v1/sessions/{id}/screen" in page) == (200, True)
+
+
+async def test_the_open_files_hold_still_for_other_hosts(outside: Outside) -> None:
+    for page in PAGES:
+        assert (await outside.ask("GET", page.path, token=""))[0] == 200, page.path
+        assert await outside.code("GET", page.path, headers={"Host": "evil.example"}) == (421, "misdirected")

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from teleclaude_rest.docs import render
 from teleclaude_rest.openapi import Description, describe
 from teleclaude_rest.routes import ROUTES
 
@@ -78,3 +79,34 @@ async def test_it_is_made_once() -> None:
     first = await description.get()
     assert json.loads(first)["openapi"] == "3.1.0"
     assert await description.get() is first
+
+
+def test_every_route_says_who_may_ask(document: dict[str, Any]) -> None:
+    roles = {"anybody", "viewer", "operator", "owner"}
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            assert operation["x-role"] in roles
+            assert (operation["x-role"] == "anybody") == (operation.get("security") == [])
+    assert document["security"] == [{"token": []}]
+    assert document["paths"]["/v1/tokens"]["post"]["x-role"] == "owner"
+
+
+def test_what_types_cannot_say_is_told(document: dict[str, Any]) -> None:
+    stream = document["paths"]["/v1/sessions/{id}/stream"]["get"]
+    assert "Last-Event-ID" in [parameter["name"] for parameter in stream["parameters"]]
+    assert "offset to go on from" in stream["description"]
+    assert set(document["paths"]["/v1/sessions/{id}/output"]["get"]["responses"]["200"]["headers"]) == {
+        "Teleclaude-From",
+        "Teleclaude-To",
+        "Teleclaude-End",
+    }
+
+
+def test_the_page_holds_all_of_it_and_fetches_nothing(document: dict[str, Any]) -> None:
+    page = render(document)
+    for path in document["paths"]:
+        assert path in page
+    for name in document["components"]["schemas"]:
+        assert f"id='{name}'" in page
+    for reaching_out in ("http:", "https:", "src=", "url(", "<script", "<link"):
+        assert reaching_out not in page

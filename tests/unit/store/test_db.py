@@ -51,7 +51,8 @@ async def test_settings_of_the_connection(database: Database) -> None:
         return lambda connection: connection.execute(f"PRAGMA {name}").fetchone()[0]
 
     assert await database.read(pragma("journal_mode")) == "wal"  # type: ignore[arg-type]
-    for name, value in (("synchronous", 2), ("foreign_keys", 1), ("user_version", migrations()[-1][0])):
+    newest, _ = (await asyncio.to_thread(migrations))[-1]
+    for name, value in (("synchronous", 2), ("foreign_keys", 1), ("user_version", newest)):
         assert await database.write(pragma(name)) == value  # type: ignore[arg-type]
 
 
