@@ -6,8 +6,9 @@ An adapter is called through ``Adapter`` and calls back through ``Hub``; it sees
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -122,6 +123,53 @@ class Grant(Protocol):
     def on_end(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Call back when the token expires or is revoked. Answers how to stop that; the caller has to, once."""
         ...
+
+
+class Connection:
+    """One client connection, for work that lives no longer than it. Its adapter runs every call of the client inside
+    ``current`` and calls ``lose`` when the client is gone.
+    """
+
+    def __init__(self) -> None:
+        self.is_lost = False
+        self._callbacks: dict[object, Callable[[], None]] = {}
+
+    def on_lost(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call back when it is lost, at once if it is. Answers how to stop that; the caller has to."""
+        if self.is_lost:
+            callback()
+            return lambda: None
+        key = object()
+        self._callbacks[key] = callback
+
+        def forget() -> None:
+            self._callbacks.pop(key, None)
+
+        return forget
+
+    def lose(self) -> None:
+        """Does nothing the second time."""
+        self.is_lost = True
+        callbacks, self._callbacks = self._callbacks, {}
+        for callback in callbacks.values():
+            callback()
+
+    @contextmanager
+    def current(self) -> Iterator[None]:
+        """Inside, calls of the hub come from this connection."""
+        token = _CONNECTION.set(self)
+        try:
+            yield
+        finally:
+            _CONNECTION.reset(token)
+
+
+_CONNECTION: ContextVar[Connection | None] = ContextVar("teleclaude_connection", default=None)
+
+
+def current_connection() -> Connection | None:
+    """The connection that the call at hand came by; None for surfaces without connections."""
+    return _CONNECTION.get()
 
 
 class Hub(Protocol):

@@ -54,6 +54,62 @@ class SessionDeleted:
 
 
 @dataclass(frozen=True, slots=True)
+class ExecutionCreated:
+    """``command`` is argv, the script, or the code of a Python cell, cut to a line that can be shown."""
+
+    type: ClassVar[str] = "execution.created"
+    command: str
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionStateChanged:
+    """A state that is not the last one."""
+
+    type: ClassVar[str] = "execution.state"
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionEnded:
+    """The last fact about an execution: comes once, after all of its output is stored. ``end`` is by stream."""
+
+    type: ClassVar[str] = "execution.exit"
+    status: str
+    reason: str | None
+    exit_code: int | None
+    signal: str | None
+    started_at: str | None
+    completed_at: str
+    duration_ms: int | None
+    end: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionDeleted:
+    """Record and streams are gone."""
+
+    type: ClassVar[str] = "execution.deleted"
+
+
+@dataclass(frozen=True, slots=True)
+class PlanStepChanged:
+    type: ClassVar[str] = "plan.step"
+    plan_id: str
+    step: str
+    status: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlanEnded:
+    type: ClassVar[str] = "plan.exit"
+    plan_id: str
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
 class OutputGap:
     type: ClassVar[str] = "output.gap"
     stream: str
@@ -74,7 +130,21 @@ class AdapterFailed:
     detail: str
 
 
-Fact = SessionCreated | SessionStateChanged | SessionExited | SessionChanged | SessionDeleted | OutputGap | AdapterFailed
+Fact = (
+    SessionCreated
+    | SessionStateChanged
+    | SessionExited
+    | SessionChanged
+    | SessionDeleted
+    | ExecutionCreated
+    | ExecutionStateChanged
+    | ExecutionEnded
+    | ExecutionDeleted
+    | PlanStepChanged
+    | PlanEnded
+    | OutputGap
+    | AdapterFailed
+)
 
 
 @dataclass(frozen=True, slots=True)

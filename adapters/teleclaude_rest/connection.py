@@ -11,6 +11,7 @@ import structlog
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 
+from teleclaude.api import Connection as ClientConnection
 from teleclaude.api import Grant
 from teleclaude.errors import InternalError, MalformedError, TeleclaudeError
 from teleclaude_rest.errors import HeadTooLargeError, TooManyConnectionsError, problem_response
@@ -33,12 +34,13 @@ class Connection(web.RequestHandler):
     """aiohttp's HTTP protocol with a gate, a stall guard and our shape of errors.
 
     ``refusal`` is why every request of this connection is to be refused, ``client`` ends the waits of its requests when
-    it goes away, ``answering`` says that a handler is at work.
+    it goes away, ``work`` what is bound to it, ``answering`` says that a handler is at work.
     """
 
     def __init__(self, listener: Listener, *, loop: asyncio.AbstractEventLoop, **settings: Any) -> None:
         super().__init__(listener, loop=loop, **settings)
         self.client = Scopes()
+        self.work = ClientConnection()
         self.refusal: TeleclaudeError | None = None
         self.gate = listener.gate
         self.answering = False
@@ -64,6 +66,7 @@ class Connection(web.RequestHandler):
         self._disarm()
         self._wire = None
         self.client.end()
+        self.work.lose()
         super().connection_lost(exc)
         if self._serving is not None and not self.answering:
             # It may be waiting for the rest of a refused body, which will not come.

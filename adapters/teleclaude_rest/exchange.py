@@ -78,7 +78,8 @@ class Exchange:
     async def call(self, command: Command[R]) -> R:
         """Ask the core. A command that only reads or waits is given up when the client goes or the adapter stops."""
         if command.mutates:
-            return await self.surface.hub.call(self.principal, command, key=self._key())
+            with self.connection.work.current():
+                return await self.surface.hub.call(self.principal, command, key=self._key())
         async with self.until_ended():
             return await self.surface.hub.call(self.principal, command)
 

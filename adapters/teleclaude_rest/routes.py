@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from teleclaude.wire import sessions, tokens
-from teleclaude_rest import docs, events, handlers, sse, stream, texts, tty
+from teleclaude_rest import docs, events, handlers, rpc, sse, stream, texts, tty
+from teleclaude_rest.execution_routes import EXECUTION_ROUTES
+from teleclaude_rest.methods import methods
 from teleclaude_rest.route import Media, Route
 
 SESSION = (Media(handlers.JSON, sessions.SessionView),)
@@ -16,7 +18,19 @@ STREAM = (Media(sse.MEDIA),)
 
 OFFSETS = ("Teleclaude-From", "Teleclaude-To", "Teleclaude-End")
 
+_rpc = rpc.RpcHandler()
+
 ROUTES: tuple[Route, ...] = (
+    Route(
+        "GET",
+        "/rpc",
+        _rpc,
+        "JSON-RPC 2.0 over WebSocket",
+        (),
+        status=101,
+        websocket=True,
+        details=texts.RPC,
+    ),
     Route(
         "GET",
         "/health",
@@ -190,4 +204,7 @@ ROUTES: tuple[Route, ...] = (
         SESSION,
         command=sessions.RestartSession,
     ),
+    *EXECUTION_ROUTES,
 )
+
+_rpc.table.update(methods(ROUTES))

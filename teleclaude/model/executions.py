@@ -63,6 +63,16 @@ class ExecutionSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class CellSpec:
+    """A Python cell as it was asked for. ``timeout_ms`` None: it may run for ever."""
+
+    code: str
+    timeout_ms: int | None = None
+    allow_stdin: bool = False
+    queue: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ProcessIdentity:
     """One process for good: its number and when it started, in clock ticks since boot (0 where that is unknown)."""
 
@@ -215,7 +225,7 @@ class Execution:
 
     id: str
     computer: str
-    spec: ExecutionSpec
+    spec: ExecutionSpec | CellSpec
     state: ExecutionState
     created_at: datetime
     owner: str

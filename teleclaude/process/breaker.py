@@ -24,6 +24,11 @@ class SpawnBreaker:
 
     def admit(self) -> None:
         """Let an attempt through, whose end ``succeeded`` or ``failed`` must tell; raises ``UnavailableError``."""
+        self.check()
+        self._probing = self.is_open
+
+    def check(self) -> None:
+        """Raises ``UnavailableError`` when an attempt would not be let through."""
         if not self.is_open:
             return
         remaining = self._opens_at - self._clock.monotonic()
@@ -34,7 +39,6 @@ class SpawnBreaker:
                 operation="execution.start",
                 retry_after_ms=wait_ms,
             )
-        self._probing = True
 
     def succeeded(self) -> None:
         self._failures = 0

@@ -15,11 +15,11 @@ _ROUNDS = 20
 _ROUND_SECONDS = 0.05
 
 
-async def end_leftovers(leader: ProcessIdentity, execution_id: str) -> list[ProcessIdentity]:
-    """Kill what is left of a lost execution; answers who could not be ended.
+async def end_leftovers(leader: ProcessIdentity | None, execution_id: str) -> list[ProcessIdentity]:
+    """Kill what is left of a lost execution; answers who could not be ended. ``leader`` None: its start was not seen.
 
-    Numbers may have passed to strangers meanwhile. So only members of the leader's session that started no earlier and
-    carry the execution's mark are taken for its own, and who descends from these.
+    Numbers may have passed to strangers meanwhile. So only these are taken for its own: who carries the execution's
+    mark, which nobody else has; the leader itself, known by when it started, with its session; who descends from these.
     """
     left: list[ProcessStat] = []
     for _ in range(_ROUNDS):
@@ -30,13 +30,14 @@ async def end_leftovers(leader: ProcessIdentity, execution_id: str) -> list[Proc
     return [ProcessIdentity(stat.pid, stat.start_time) for stat in left]
 
 
-def find_leftovers(leader: ProcessIdentity, execution_id: str) -> list[ProcessStat]:
+def find_leftovers(leader: ProcessIdentity | None, execution_id: str) -> list[ProcessStat]:
     """Who is alive of a lost execution. Reads /proc: call it in a thread."""
     mark = f"{MARK_VARIABLE}={execution_id}".encode()
+    alive = _is_alive(leader)
     waiting = [
         stat
         for stat in all_processes()
-        if stat.session == leader.pid and stat.start_time >= leader.start_time and has_variable(stat.pid, mark)
+        if (alive and leader is not None and stat.session == leader.pid) or has_variable(stat.pid, mark)
     ]
     children = child_lister()
     found: dict[int, ProcessStat] = {}
@@ -49,7 +50,12 @@ def find_leftovers(leader: ProcessIdentity, execution_id: str) -> list[ProcessSt
     return [stat for stat in found.values() if not stat.has_ended]
 
 
-def _kill(leader: ProcessIdentity, execution_id: str) -> list[ProcessStat]:
+def _is_alive(leader: ProcessIdentity | None) -> bool:
+    stat = read_stat(leader.pid) if leader is not None and leader.start_time else None
+    return stat is not None and leader is not None and stat.start_time == leader.start_time
+
+
+def _kill(leader: ProcessIdentity | None, execution_id: str) -> list[ProcessStat]:
     left = find_leftovers(leader, execution_id)
     for stat in left:
         with suppress(PermissionError):

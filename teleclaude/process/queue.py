@@ -28,7 +28,7 @@ class SlotQueue:
         Raises ``LimitError`` when no slot is free and ``queue`` is False, or the queue is full.
         """
         slot = Slot(self)
-        if self._free and not self._waiting:
+        if self._free > 0 and not self._waiting:
             self._free -= 1
             slot.grant()
             return slot
@@ -44,6 +44,14 @@ class SlotQueue:
         self._waiting.append(slot)
         return slot
 
+    def resize(self, max_concurrent: int) -> None:
+        """Grant more, or let the next ones wait until fewer run; whoever has a slot keeps it."""
+        self._free += max_concurrent - self._max_concurrent
+        self._max_concurrent = max_concurrent
+        while self._free > 0 and self._waiting:
+            self._free -= 1
+            self._waiting.popleft().grant()
+
     @property
     def running(self) -> int:
         return self._max_concurrent - self._free
@@ -56,7 +64,7 @@ class SlotQueue:
         """Called by a slot, once."""
         if not slot.is_granted:
             self._waiting.remove(slot)
-        elif self._waiting:
+        elif self._waiting and self._free >= 0:
             self._waiting.popleft().grant()
         else:
             self._free += 1

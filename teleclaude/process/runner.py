@@ -107,8 +107,10 @@ class Runner:
     async def prepare(self, spec: ExecutionSpec, execution_id: str) -> Prepared:
         """Check everything that can be known before a start.
 
-        Raises ``InvalidError``, ``ForbiddenError`` and ``TooLargeError`` as ``limits_for`` and ``plan_launch`` do.
+        Raises ``InvalidError``, ``ForbiddenError`` and ``TooLargeError`` as ``limits_for`` and ``plan_launch`` do, and
+        ``UnavailableError`` while starts fail.
         """
+        self._breaker.check()
         limits = limits_for(spec, self.policy)
         launch = await asyncio.to_thread(plan_launch, spec, execution_id, self.policy, self._base_env)
         return Prepared(execution_id, launch, limits)

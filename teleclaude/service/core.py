@@ -18,6 +18,7 @@ from teleclaude.config import Config
 from teleclaude.errors import TeleclaudeError
 from teleclaude.events import Fact
 from teleclaude.paths import Paths
+from teleclaude.service.executions.part import ExecutionPart
 from teleclaude.service.health import Health, Probe
 from teleclaude.service.hub import Service
 from teleclaude.service.input import Inputs
@@ -78,6 +79,7 @@ class Core:
         reconciler: Reconciler,
         upkeep: Upkeep,
         tokens: Tokens,
+        executions: ExecutionPart,
     ) -> None:
         self.computer = computer
         self.hub = hub
@@ -89,6 +91,7 @@ class Core:
         self._reconciler = reconciler
         self._upkeep = upkeep
         self._tokens = tokens
+        self.executions = executions
 
     async def __aenter__(self) -> Self:
         await self._parts.bus.start()
@@ -96,6 +99,7 @@ class Core:
         self._parts.server.on_gone(self._server_gone)
         self._parts.settings.on_change(self._resettle)
         await self._adopt()
+        await self.executions.__aenter__()
         for name, work in (
             ("sweep", self._reconciler.run),
             ("retention", self._upkeep.run_retention),
@@ -105,6 +109,7 @@ class Core:
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
+        await self.executions.__aexit__(None, None, None)
         for owner in (OWNER, "terminals", "recorders"):
             stuck = await self._parts.tasks.cancel_owner(owner, 2.0)
             if stuck:
@@ -113,8 +118,8 @@ class Core:
             live.unwatch()
 
     async def close_intake(self) -> None:
-        """Refuse new commands and let those in flight end, for a bounded time."""
-        await self.hub.close_intake()
+        """Refuse new commands, end executions, and let what is in flight end, for a bounded time."""
+        await asyncio.gather(self.hub.close_intake(), self.executions.stop())
 
     async def note(self, fact: Fact) -> None:
         await self._records.note(fact)
@@ -156,7 +161,16 @@ def build_core(parts: Parts) -> Core:
     screens = Screens(panes, streams, recorders)
     views = Views(streams, settings, clock)
     lookup = Lookup(table, records, streams, computer)
-    outputs = Outputs(lookup, streams)
+    executions = ExecutionPart(
+        computer=computer,
+        database=parts.database,
+        bus=parts.bus,
+        streams=streams,
+        settings=settings,
+        tasks=tasks,
+        clock=clock,
+    )
+    outputs = Outputs(lookup, streams, executions.lookup)
     waits = Waits(lookup, outputs, views, clock)
     journal = Journal(parts.database, clock)
     tokens = Tokens(
@@ -215,14 +229,14 @@ def build_core(parts: Parts) -> Core:
         clock=clock,
         purge=sessions.purge,
     )
-    health = Health(_probes(parts))
+    health = Health({**_probes(parts), "executions": executions.check})
     hub = Service(
-        {**sessions.handlers(), **tokens.handlers()},
+        {**sessions.handlers(), **tokens.handlers(), **executions.handlers()},
         outputs=outputs,
         bus=parts.bus,
         journal=journal,
         health=health,
-        metrics=Metrics(_readings(parts, table)),
+        metrics=Metrics([*_readings(parts, table), *executions.readings()]),
         tokens=tokens,
         tasks=tasks,
         clock=clock,
@@ -238,6 +252,7 @@ def build_core(parts: Parts) -> Core:
         reconciler=reconciler,
         upkeep=upkeep,
         tokens=tokens,
+        executions=executions,
     )
 
 

@@ -3,84 +3,130 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Protocol
 
 from teleclaude.api import OutputExit, OutputFollower, OutputHandedOff, OutputItem, OutputState, OutputText
 from teleclaude.clock import timestamp
 from teleclaude.errors import InvalidError
 from teleclaude.model import Chunk, Exited, Gap, HandedOff, Lost, Principal, Session
 from teleclaude.service.lookup import Found, Lookup
-from teleclaude.streams import Ended, Follower, Mode, StreamStore, TextDecoder, decode_page
+from teleclaude.streams import PTY, Ended, Follower, Mode, Stream, StreamStore, TextDecoder, decode_page
 from teleclaude.wire.base import Command
 from teleclaude.wire.sessions import FollowOutput, ReadOutput
 
+STDOUT = "stdout"
+
+
+class Source(Protocol):
+    """A stream together with the news of whoever writes it: a session, or an execution."""
+
+    @property
+    def stream(self) -> Stream: ...
+
+    @property
+    def ended(self) -> bool:
+        """Whether the last byte is written."""
+        ...
+
+    @property
+    def state(self) -> str | None:
+        """Its state now; None for one that is not to be told."""
+        ...
+
+    def last_item(self) -> OutputItem:
+        """What to say at the very end."""
+        ...
+
+    def listen(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Call back when its state changes; answers how to stop that."""
+        ...
+
+
+class Sources(Protocol):
+    """Where streams come from that are not a session's."""
+
+    def owns(self, reference: str) -> bool:
+        """Whether the reference is one of theirs by its form."""
+        ...
+
+    async def source(self, principal: Principal, reference: str, stream: str, *, operation: str) -> Source:
+        """Raises ``NotFoundError``."""
+        ...
+
 
 class Outputs:
-    def __init__(self, lookup: Lookup, streams: StreamStore) -> None:
+    def __init__(self, lookup: Lookup, streams: StreamStore, others: Sources) -> None:
         self._lookup = lookup
         self._streams = streams
+        self._others = others
 
     async def read(self, principal: Principal, command: ReadOutput) -> Chunk:
         """A bounded read; with ``wait_ms`` and nothing there yet, wait for the first new bytes."""
-        found = await self._lookup.find(principal, command.id, operation=command.operation)
-        stream = found.stream
+        source = await self._source(principal, command.id, command.stream, command.operation)
+        stream = source.stream
         bounds = stream.bounds()
         start = bounds.start if command.from_ is None else from_offset(command.from_, bounds.start, bounds.end)
         chunk = await stream.read(start, command.limit)
-        if not chunk.data and command.wait_ms and start >= chunk.stream_end and not found.ended:
-            await self._wait_for_bytes(found, start, command.wait_ms / 1000)
+        if not chunk.data and command.wait_ms and start >= chunk.stream_end and not source.ended:
+            await self._wait_for_bytes(source, start, command.wait_ms / 1000)
             chunk = await stream.read(start, command.limit)
         if command.format == "text":
             return _as_text(chunk)
         return chunk
 
-    async def _wait_for_bytes(self, found: Found, start: int, seconds: float) -> None:
-        async with self._follower(found, start, mode="lossless") as follower:
+    async def _source(self, principal: Principal, reference: str, stream: str | None, operation: str) -> Source:
+        if self._others.owns(reference):
+            name = stream or STDOUT
+            if name == PTY:
+                raise InvalidError("an execution has stdout and stderr", operation=operation)
+            return await self._others.source(principal, reference, name, operation=operation)
+        if stream not in (None, PTY):
+            raise InvalidError(f"a session has no stream {stream}; leave it out", operation=operation)
+        return _SessionSource(await self._lookup.find(principal, reference, operation=operation))
+
+    async def _wait_for_bytes(self, source: Source, start: int, seconds: float) -> None:
+        async with self._follower(source, start, mode="lossless") as follower:
             await follower.next(seconds)
 
     @asynccontextmanager
     async def follow(self, principal: Principal, request: Command[Any]) -> AsyncIterator[OutputFollower]:
         if not isinstance(request, FollowOutput):
             raise InvalidError(f"{request.operation} does not follow a stream", operation=request.operation)
-        found = await self._lookup.find(principal, request.id, operation=request.operation)
-        bounds = found.stream.bounds()
+        source = await self._source(principal, request.id, request.stream, request.operation)
+        bounds = source.stream.bounds()
         start = bounds.end if request.from_ is None else from_offset(request.from_, bounds.start, bounds.end)
-        async with self._follower(found, start, mode=request.mode) as follower:
+        async with self._follower(source, start, mode=request.mode) as follower:
             yield _TextFollower(follower) if request.format == "text" else follower
 
     @asynccontextmanager
-    async def _follower(self, found: Found, start: int, *, mode: Mode) -> AsyncIterator[SessionFollower]:
-        async with self._streams.follow(found.stream, start, mode=mode) as stream:
-            follower = SessionFollower(found, stream)
+    async def _follower(self, source: Source, start: int, *, mode: Mode) -> AsyncIterator[SourceFollower]:
+        async with self._streams.follow(source.stream, start, mode=mode) as stream:
+            follower = SourceFollower(source, stream)
             try:
                 yield follower
             finally:
                 follower.close()
 
 
-class SessionFollower:
+class SourceFollower:
     """Implements ``OutputFollower``: what the stream brings, then state changes, and the exit last of all."""
 
-    def __init__(self, found: Found, stream: Follower) -> None:
-        self._found = found
+    def __init__(self, source: Source, stream: Follower) -> None:
+        self._source = source
         self._stream = stream
-        self._state = found.session.state.name
+        self._state = source.state
         self._over = False
-        if found.live is None:
-            stream.finish(found.stream.bounds().end)
-        else:
-            found.live.listeners.add(self._told)
-            self._told()
+        self._unlisten = source.listen(self._told)
+        self._told()
 
     @property
     def offset(self) -> int:
         return self._stream.offset
 
     def close(self) -> None:
-        if self._found.live is not None:
-            self._found.live.listeners.discard(self._told)
+        self._unlisten()
 
     async def next(self, timeout: float | None = None) -> OutputItem | None:
         if self._over:
@@ -95,37 +141,66 @@ class SessionFollower:
             item = await self._stream.next(left)
             if isinstance(item, Ended):
                 self._over = True
-                return _last_item(self._session)
+                return self._source.last_item()
             if item is not None:
                 return item
             if self._changed_state(peek=True) is None and deadline is not None and loop.time() >= deadline:
                 return None
+
+    def _changed_state(self, *, peek: bool = False) -> OutputState | None:
+        state = self._source.state
+        if state is None or state == self._state:
+            return None
+        if not peek:
+            self._state = state
+        return OutputState(state)
+
+    def _told(self) -> None:
+        if self._source.ended:
+            self._stream.finish(self._source.stream.bounds().end)
+        else:
+            self._stream.wake()
+
+
+class _SessionSource:
+    """Implements ``Source`` for a terminal."""
+
+    def __init__(self, found: Found) -> None:
+        self._found = found
+
+    @property
+    def stream(self) -> Stream:
+        return self._found.stream
+
+    @property
+    def ended(self) -> bool:
+        return self._found.ended
+
+    @property
+    def state(self) -> str | None:
+        state = self._session.state
+        return None if isinstance(state, Exited | Lost | HandedOff) else state.name
+
+    def last_item(self) -> OutputItem:
+        return _last_item(self._session)
+
+    def listen(self, listener: Callable[[], None]) -> Callable[[], None]:
+        live = self._found.live
+        if live is None:
+            return lambda: None
+        live.listeners.add(listener)
+        return lambda: live.listeners.discard(listener)
 
     @property
     def _session(self) -> Session:
         live = self._found.live
         return live.session if live is not None else self._found.session
 
-    def _changed_state(self, *, peek: bool = False) -> OutputState | None:
-        state = self._session.state
-        if state.name == self._state or isinstance(state, Exited | Lost | HandedOff):
-            return None
-        if not peek:
-            self._state = state.name
-        return OutputState(state.name)
-
-    def _told(self) -> None:
-        live = self._found.live
-        if live is not None and live.ended.is_set():
-            self._stream.finish(live.stream.bounds().end)
-        else:
-            self._stream.wake()
-
 
 class _TextFollower:
     """The same items with bytes turned into text."""
 
-    def __init__(self, inner: SessionFollower) -> None:
+    def __init__(self, inner: SourceFollower) -> None:
         self._inner = inner
         self._decoder = TextDecoder()
 

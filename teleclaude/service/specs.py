@@ -24,7 +24,7 @@ def build_spec(command: CreateSession, principal: Principal, config: Config) -> 
     role does not allow.
     """
     env = dict(command.env)
-    _check_env(env, principal)
+    check_env(env, principal, operation=_OPERATION)
     cwd = check_directory(command.cwd, principal, config, operation=_OPERATION)
     agent = Agent(command.agent) if command.agent else None
     argv: str | tuple[str, ...] | None
@@ -91,12 +91,13 @@ def check_directory(cwd: str | None, principal: Principal, config: Config, *, op
     return path
 
 
-def _check_env(env: Mapping[str, str], principal: Principal) -> None:
+def check_env(env: Mapping[str, str], principal: Principal, *, operation: str) -> None:
+    """Raises ``InvalidError`` for variables by which a program is made to run something else, below owner."""
     if principal.role >= Role.OWNER:
         return
     for key in env:
         if _OWNER_ONLY_ENV.fullmatch(key):
-            raise InvalidError(f"only an owner may set the variable {key}", operation=_OPERATION)
+            raise InvalidError(f"only an owner may set the variable {key}", operation=operation)
 
 
 def _check_program(program: str, cwd: str, env: Mapping[str, str]) -> None:

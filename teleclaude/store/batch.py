@@ -15,12 +15,14 @@ from teleclaude.store.failures import is_full
 class Job:
     """One piece of work on a connection. ``deliver`` is called in the thread that did it, with a result or an error.
 
-    ``frees`` says that it makes room, so it may use the ballast.
+    ``frees`` says that it makes room, so it may use the ballast. ``synced`` False lets it outlive this process without
+    outliving a power failure, until the next synced one.
     """
 
     work: Callable[[sqlite3.Connection], Any]
     deliver: Callable[[Any, Exception | None], None]
     frees: bool = False
+    synced: bool = True
 
 
 Outcome = tuple[Any, Exception | None]
@@ -31,6 +33,8 @@ def write_batch(connection: sqlite3.Connection, jobs: Sequence[Job], ballast: Ba
 
     When the transaction as a whole fails each job runs again in its own, so a job may run twice.
     """
+    # The write-ahead log is in the system's hands after either; only FULL waits for the disk: PRAGMA synchronous.
+    connection.execute(f"PRAGMA synchronous = {'FULL' if any(job.synced for job in jobs) else 'NORMAL'}")
     try:
         outcomes = _together(connection, jobs)
     except sqlite3.Error:

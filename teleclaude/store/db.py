@@ -7,6 +7,7 @@ import queue
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -60,8 +61,9 @@ class Database:
             if not await asyncio.to_thread(worker.stop, CLOSE_SECONDS):
                 log.error("database_not_closed", thread=worker.name)
 
-    async def write(self, work: Callable[[sqlite3.Connection], T], *, frees: bool = False) -> T:
-        """Run ``work`` inside a transaction; when this returns its effect is on disk.
+    async def write(self, work: Callable[[sqlite3.Connection], T], *, frees: bool = False, synced: bool = True) -> T:
+        """Run ``work`` inside a transaction; when this returns its effect is on disk, or with ``synced`` False it
+        outlives this process, but maybe not a power failure.
 
         ``work`` runs in another thread, must do nothing but use its connection, and may run twice. What it raises is
         raised here and undoes it. ``frees`` marks a delete, which then works on a full disk too.
@@ -69,7 +71,7 @@ class Database:
         Raises ``NoSpaceError``, ``UnavailableError``, and ``IndeterminateError`` when the disk does not answer.
         """
         try:
-            return await _ask(self._writer, work, frees=frees)
+            return await _ask(self._writer, work, frees=frees, synced=synced)
         except TimeoutError:
             raise IndeterminateError(
                 f"the disk did not answer within {DEADLINE_SECONDS:g} s; the change may still be stored",
@@ -78,12 +80,28 @@ class Database:
         except sqlite3.Error as error:
             raise as_error(error, "store.write") from error
 
-    def write_soon(self, work: Callable[[sqlite3.Connection], object]) -> None:
-        """As ``write``, in order with all others, but nobody waits: a failure is logged."""
+    def write_soon(
+        self,
+        work: Callable[[sqlite3.Connection], T],
+        then: Callable[[T], object] | None = None,
+        *,
+        synced: bool = True,
+    ) -> None:
+        """As ``write``, in order with all others, but nobody waits: a failure is logged. ``then`` is called on the
+        running loop with the result.
+        """
         if self._writer is None or self._writer.waiting >= MAX_WAITING:
             log.error("write_dropped", closed=self._writer is None)
             return
-        self._writer.put(Job(work, _log_failure))
+        loop = asyncio.get_running_loop() if then is not None else None
+
+        def deliver(result: Any, error: Exception | None) -> None:
+            _log_failure(result, error)
+            if error is None and loop is not None and then is not None:
+                with suppress(RuntimeError):  # the loop is closed, so nobody is left to hear of it
+                    loop.call_soon_threadsafe(then, result)
+
+        self._writer.put(Job(work, deliver, synced=synced))
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run ``work`` on one consistent state of what is committed.
@@ -91,7 +109,7 @@ class Database:
         Raises ``UnavailableError``, and ``DeadlineError`` when the disk does not answer.
         """
         try:
-            return await _ask(self._reader, work, frees=False)
+            return await _ask(self._reader, work)
         except TimeoutError:
             raise DeadlineError(
                 f"the disk did not answer within {DEADLINE_SECONDS:g} s", operation="store.read"
@@ -173,7 +191,9 @@ class _Worker:
         return jobs, True
 
 
-async def _ask(worker: _Worker | None, work: Callable[[sqlite3.Connection], T], *, frees: bool) -> T:
+async def _ask(
+    worker: _Worker | None, work: Callable[[sqlite3.Connection], T], *, frees: bool = False, synced: bool = True
+) -> T:
     if worker is None:
         raise UnavailableError("the database is closed; the daemon is stopping", operation="store")
     if worker.waiting >= MAX_WAITING:
@@ -196,7 +216,7 @@ async def _ask(worker: _Worker | None, work: Callable[[sqlite3.Connection], T], 
             # The loop is closed: nobody is left to hear of it.
             log.debug("store_answer_unheard")
 
-    worker.put(Job(work, deliver, frees))
+    worker.put(Job(work, deliver, frees, synced))
     async with asyncio.timeout(DEADLINE_SECONDS):
         return await answer
 

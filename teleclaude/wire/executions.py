@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 from teleclaude.clock import timestamp
 from teleclaude.errors import TooLargeError
 from teleclaude.model import (
+    CellSpec,
     CompletedState,
     Execution,
     ExecutionSpec,
@@ -20,10 +21,14 @@ from teleclaude.model import (
     StreamTotals,
 )
 from teleclaude.wire.base import Command, Line, Reference, Text, View
-from teleclaude.wire.sessions import MAX_TEXT_BYTES, Env, Name, Tags, WaitMs
+from teleclaude.wire.sessions import MAX_TEXT_BYTES, Env, Name, Tag, Tags, WaitMs
 
 MAX_STRING_BYTES = 128 << 10
 """Linux takes no argument or environment string of this size or more: MAX_ARG_STRLEN in execve(2), with its NUL."""
+
+SHOWN_CHARS = 200
+DEFAULT_LISTED = 100
+MAX_LISTED = 10_000
 
 MAX_DURATION_MS = 7 * 24 * 3_600_000
 
@@ -88,12 +93,17 @@ class ErrorView(View):
 
 
 class ExecutionView(View):
+    """``command`` shows what runs, cut to one line; the record holds all of it."""
+
     id: str
     session_id: str | None
+    command: str
     status: Status
     reason: FailureReason | None
     exit_code: int | None
     signal: str | None
+    tags: list[str]
+    created_at: str
     started_at: str | None
     completed_at: str | None
     duration_ms: int | None
@@ -110,10 +120,13 @@ class ExecutionView(View):
         return cls(
             id=execution.id,
             session_id=execution.session_id,
+            command=shown_command(execution.spec),
             status=state.name,
             reason=state.reason if isinstance(state, FailedState) else None,
             exit_code=ending.exit_code if ending else None,
             signal=ending.signal if ending else None,
+            tags=list(execution.tags),
+            created_at=timestamp(execution.created_at),
             started_at=timestamp(execution.started_at) if execution.started_at else None,
             completed_at=timestamp(ending.completed_at) if ending else None,
             duration_ms=ending.duration_ms if ending else None,
@@ -141,6 +154,18 @@ def _error(execution: Execution) -> ErrorView | None:
     if error is None:
         return None
     return ErrorView(type=error.type, message=error.message, traceback=list(error.traceback))
+
+
+def shown_command(spec: ExecutionSpec | CellSpec) -> str:
+    """Argv, the script or the code of a cell, as one line of at most ``SHOWN_CHARS``."""
+    if isinstance(spec, CellSpec):
+        text = spec.code
+    elif spec.argv is not None:
+        text = " ".join(spec.argv)
+    else:
+        text = spec.script or ""
+    line = " ".join(text[: 4 * SHOWN_CHARS].split())
+    return line if len(line) <= SHOWN_CHARS and len(text) <= 4 * SHOWN_CHARS else line[: SHOWN_CHARS - 1] + "…"
 
 
 class ExecutionList(View):
@@ -214,9 +239,16 @@ class GetExecution(Command[ExecutionView]):
 
 
 class ListExecutions(Command[ExecutionList]):
+    """Newest first; a field left out does not filter."""
+
     operation = "execution.list"
     role = Role.VIEWER
     mutates = False
+
+    status: Status | None = None
+    session: Reference | None = None
+    tag: Tag | None = None
+    limit: Annotated[int, Field(ge=1, le=MAX_LISTED)] = DEFAULT_LISTED
 
 
 class DeleteExecution(Command[ExecutionView]):
@@ -228,7 +260,7 @@ class DeleteExecution(Command[ExecutionView]):
     id: Reference
 
 
-class _Control(Command[ExecutionView]):
+class Control(Command[ExecutionView]):
     """Something done to an execution that has not ended."""
 
     role: ClassVar[Role] = Role.OPERATOR
@@ -236,33 +268,33 @@ class _Control(Command[ExecutionView]):
     id: Reference
 
 
-class CancelExecution(_Control):
+class CancelExecution(Control):
     """TERM, CONT, then KILL after the configured grace. A second cancel answers the same."""
 
     operation = "execution.cancel"
 
 
-class PauseExecution(_Control):
+class PauseExecution(Control):
     operation = "execution.pause"
 
 
-class ResumeExecution(_Control):
+class ResumeExecution(Control):
     operation = "execution.resume"
 
 
-class InterruptExecution(_Control):
+class InterruptExecution(Control):
     """SIGINT, as Ctrl-C would; it may live on."""
 
     operation = "execution.interrupt"
 
 
-class SignalExecution(_Control):
+class SignalExecution(Control):
     operation = "execution.signal"
 
     signal: Annotated[str, Field(min_length=1, max_length=16)]
 
 
-class InputExecution(_Control):
+class InputExecution(Control):
     """Write ``text`` to its standard input."""
 
     operation = "execution.input"
@@ -270,5 +302,5 @@ class InputExecution(_Control):
     text: Input
 
 
-class CloseStdinExecution(_Control):
+class CloseStdinExecution(Control):
     operation = "execution.close_stdin"

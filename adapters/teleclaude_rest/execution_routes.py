@@ -1,0 +1,88 @@
+"""Rows of the route table for executions."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from aiohttp import web
+
+from teleclaude.wire import executions, sessions
+from teleclaude_rest import handlers, sse, stream
+from teleclaude_rest.exchange import Exchange
+from teleclaude_rest.route import PREFIX, Media, Route
+
+EXECUTION = (Media(handlers.JSON, executions.ExecutionView),)
+
+
+async def start(exchange: Exchange) -> web.Response:
+    command = await exchange.command(executions.StartExecution)
+    reply = cast(executions.ExecutionView, await exchange.call(command))
+    return handlers.view(exchange, reply, status=exchange.route.status, Location=f"{PREFIX}/executions/{reply.id}")
+
+
+def _control(name: str, summary: str, command: type[executions.Control]) -> Route:
+    return Route("POST", f"/executions/{{id}}/{name}", handlers.call, summary, EXECUTION, command=command)
+
+
+EXECUTION_ROUTES: tuple[Route, ...] = (
+    Route(
+        "POST",
+        "/executions",
+        start,
+        "Run a command",
+        EXECUTION,
+        command=executions.StartExecution,
+        status=201,
+    ),
+    Route(
+        "GET",
+        "/executions",
+        handlers.call,
+        "Executions, newest first",
+        (Media(handlers.JSON, executions.ExecutionList),),
+        command=executions.ListExecutions,
+        query=("status", "session", "tag", "limit"),
+    ),
+    Route(
+        "GET",
+        "/executions/{id}",
+        handlers.call,
+        "One execution; waits for its end when asked to",
+        EXECUTION,
+        command=executions.GetExecution,
+        query=("wait_ms",),
+    ),
+    Route(
+        "DELETE",
+        "/executions/{id}",
+        handlers.call,
+        "Drop an ended execution with its files",
+        EXECUTION,
+        command=executions.DeleteExecution,
+    ),
+    Route(
+        "GET",
+        "/executions/{id}/output",
+        handlers.output,
+        "Output from an offset",
+        (Media(handlers.BYTES), Media("text/plain")),
+        command=sessions.ReadOutput,
+        query=("stream", "from", "limit", "wait_ms", "format"),
+    ),
+    Route(
+        "GET",
+        "/executions/{id}/stream",
+        stream.follow,
+        "Output as it comes",
+        (Media(sse.MEDIA),),
+        command=sessions.FollowOutput,
+        query=("stream", "from", "format", "mode"),
+    ),
+    _control("cancel", "End it: TERM, CONT, KILL after the grace", executions.CancelExecution),
+    _control("pause", "Stop its processes", executions.PauseExecution),
+    _control("resume", "Let them go on", executions.ResumeExecution),
+    _control("interrupt", "SIGINT, as Ctrl-C would", executions.InterruptExecution),
+    _control("signal", "Signal its process group", executions.SignalExecution),
+    _control("input", "Write to its standard input", executions.InputExecution),
+    _control("close-stdin", "End its standard input", executions.CloseStdinExecution),
+)

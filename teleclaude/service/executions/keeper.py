@@ -1,0 +1,167 @@
+"""Keeps every execution's record, streams and followers, whoever runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import structlog
+
+from teleclaude.clock import Clock, timestamp
+from teleclaude.errors import NoSpaceError, TeleclaudeError
+from teleclaude.events import ExecutionCreated, ExecutionEnded, ExecutionStateChanged, Fact, OutputGap
+from teleclaude.model import (
+    Execution,
+    FailedState,
+    Gap,
+    LiveState,
+    Outcome,
+    RunningState,
+    StreamTotals,
+)
+from teleclaude.service.executions.live import STREAMS, ExecutionTable, LiveExecution, Running
+from teleclaude.service.executions.records import ExecutionRecords
+from teleclaude.service.executions.sinks import StreamSink
+from teleclaude.streams import StreamStore
+from teleclaude.tasks import TaskRegistry
+from teleclaude.wire.executions import shown_command
+
+log = structlog.get_logger(__name__)
+
+STORE_TRIES_SECONDS = (0.1, 0.5, 2.0)
+
+
+class Keeper:
+    """The door for every engine: the one for commands, and any other that runs executions.
+
+    An engine calls ``open`` with a new record (queued or starting), runs the work with the two ``sinks`` of the answer,
+    calls ``changed`` with each state that is not the last, and ``finish`` exactly once, after the sinks are closed:
+
+        live = await keeper.open(execution)
+        cell = session.submit(..., sinks=live.sinks, changed=partial(keeper.changed, live))
+        keeper.attach(live, cell)                  # from now on clients can control it
+        await keeper.finish(live, await cell.wait())
+
+    Between ``open`` and ``attach`` a client may cancel it only if ``live.withdraw`` is set; the engine then still
+    calls ``finish``. Nothing an engine does here can fail because of a client or a subscriber.
+    """
+
+    def __init__(
+        self,
+        *,
+        table: ExecutionTable,
+        records: ExecutionRecords,
+        streams: StreamStore,
+        tasks: TaskRegistry,
+        clock: Clock,
+    ) -> None:
+        self._table = table
+        self._records = records
+        self._streams = streams
+        self._tasks = tasks
+        self._clock = clock
+
+    async def open(self, execution: Execution) -> LiveExecution:
+        """Record it durably and make it visible. Raises what the store raises; then there is nothing of it."""
+        sinks = {
+            name: StreamSink(execution.id, name, self._streams.get(execution.id, name), self._tasks) for name in STREAMS
+        }
+        live = LiveExecution(execution, sinks)
+        fact = ExecutionCreated(command=shown_command(execution.spec), status=execution.state.name)
+        try:
+            await self._records.insert(execution, fact)
+        except BaseException:
+            await self._streams.delete(execution.id)
+            raise
+        self._table.insert(live)
+        return live
+
+    def attach(self, live: LiveExecution, running: Running) -> None:
+        """It runs: from now on controls reach it."""
+        live.running = running
+        live.withdraw = None
+        live.begun.set()
+        live.tell()
+
+    def changed(self, live: LiveExecution, state: LiveState) -> None:
+        """It is now in ``state``. Stored in order, without making the engine wait."""
+        live.execution = live.execution.moved_to(state)
+        if isinstance(state, RunningState):
+            live.begun.set()
+        live.tell()
+        self._records.save_soon(live.execution, ExecutionStateChanged(status=state.name))
+
+    async def finish(self, live: LiveExecution, outcome: Outcome, totals: Mapping[str, StreamTotals]) -> None:
+        """The end: stored with its event, then told. ``totals`` is what the engine counted."""
+        kept = {name: self._kept(live.sinks[name], totals.get(name, StreamTotals())) for name in STREAMS}
+        live.execution = replace(live.execution.moved_to(outcome), streams=kept)
+        facts = [*_holes(live), ended_fact(live.execution)]
+        try:
+            await self._store_end(live.execution, facts)
+        finally:
+            self._table.remove(live)
+            live.begun.set()
+            live.ended.set()
+            live.tell()
+        ending = live.execution.ending
+        assert ending is not None
+        log.info(
+            "execution_finished",
+            execution_id=live.id,
+            status=outcome.name,
+            exit_code=ending.exit_code,
+            signal=ending.signal,
+            started_at=timestamp(ending.started_at) if ending.started_at else None,
+            completed_at=timestamp(ending.completed_at),
+            duration_ms=ending.duration_ms,
+        )
+
+    def view_totals(self, live: LiveExecution) -> dict[str, StreamTotals]:
+        """What can be read of each stream now, and what was written."""
+        counted = live.running.totals if live.running is not None else {}
+        return {name: self._kept(live.sinks[name], counted.get(name, StreamTotals())) for name in STREAMS}
+
+    def _kept(self, sink: StreamSink, counted: StreamTotals) -> StreamTotals:
+        bounds = sink.stream.bounds()
+        total = max(counted.total, bounds.end)
+        return StreamTotals(
+            start=bounds.start,
+            end=bounds.end,
+            total=total,
+            truncated=counted.truncated or sink.fault is not None,
+        )
+
+    async def _store_end(self, execution: Execution, facts: list[Fact]) -> None:
+        """Try again while the disk is full or slow: the outcome is known and must not get lost."""
+        for pause in (*STORE_TRIES_SECONDS, None):
+            try:
+                await self._records.save(execution, *facts)
+                return
+            except (NoSpaceError, TeleclaudeError) as error:
+                if pause is None:
+                    log.exception("execution_end_not_stored", execution_id=execution.id)
+                    return
+                log.warning("execution_end_waits", execution_id=execution.id, error=str(error))
+            await self._clock.sleep(pause)
+
+
+def _holes(live: LiveExecution) -> list[Fact]:
+    return [
+        OutputGap.of(name, Gap(0, 0, None, "not_kept")) for name, sink in live.sinks.items() if sink.fault is not None
+    ]
+
+
+def ended_fact(execution: Execution) -> ExecutionEnded:
+    """The terminal event: the same facts, taken once, that state and result show."""
+    state, ending = execution.state, execution.ending
+    assert ending is not None
+    return ExecutionEnded(
+        status=state.name,
+        reason=state.reason.value if isinstance(state, FailedState) else None,
+        exit_code=ending.exit_code,
+        signal=ending.signal,
+        started_at=timestamp(ending.started_at) if ending.started_at else None,
+        completed_at=timestamp(ending.completed_at),
+        duration_ms=ending.duration_ms,
+        end={name: totals.end for name, totals in execution.streams.items()},
+    )

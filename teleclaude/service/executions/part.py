@@ -1,0 +1,117 @@
+"""Executions put together: one object for the service to enter, ask for handlers and leave."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, Self
+
+import structlog
+
+from teleclaude.api import Check, TaskPolicy
+from teleclaude.bus import Bus
+from teleclaude.clock import Clock
+from teleclaude.process import Runner, become_subreaper, find_delegated
+from teleclaude.service.executions.commands import Commands
+from teleclaude.service.executions.handlers import Executions, Handler
+from teleclaude.service.executions.keeper import Keeper
+from teleclaude.service.executions.lifetime import OWNER as LIFETIMES
+from teleclaude.service.executions.lifetime import Lifetimes
+from teleclaude.service.executions.live import ExecutionTable
+from teleclaude.service.executions.lookup import ExecutionLookup
+from teleclaude.service.executions.policy import command_environment, policy_of
+from teleclaude.service.executions.records import ExecutionRecords
+from teleclaude.service.executions.recovery import recover
+from teleclaude.service.executions.retention import Retention
+from teleclaude.service.metrics import Reading
+from teleclaude.service.settings import Settings
+from teleclaude.store import Database
+from teleclaude.streams import StreamStore
+from teleclaude.tasks import TaskRegistry
+from teleclaude.wire.base import Command
+
+log = structlog.get_logger(__name__)
+
+OWNER = "executions-upkeep"
+
+
+class ExecutionPart:
+    """An async context manager: entering it ends what an earlier daemon left, leaving it ends what runs.
+
+    ``keeper`` is the door for other engines, ``lookup`` gives streams to whoever follows output.
+    """
+
+    def __init__(
+        self,
+        *,
+        computer: str,
+        database: Database,
+        bus: Bus,
+        streams: StreamStore,
+        settings: Settings,
+        tasks: TaskRegistry,
+        clock: Clock,
+    ) -> None:
+        self._tasks = tasks
+        self._streams = streams
+        self._settings = settings
+        self._clock = clock
+        self._records = ExecutionRecords(database, bus, clock)
+        self.table = ExecutionTable()
+        self.lookup = ExecutionLookup(self.table, self._records, streams, computer)
+        self.keeper = Keeper(table=self.table, records=self._records, streams=streams, tasks=tasks, clock=clock)
+        self._runner = Runner(
+            tasks,
+            clock,
+            policy_of(settings.current),
+            command_environment(os.environ),
+            cgroups=find_delegated(),
+        )
+        self.commands = Commands(keeper=self.keeper, runner=self._runner, tasks=tasks, clock=clock)
+        self.executions = Executions(
+            computer=computer,
+            table=self.table,
+            lookup=self.lookup,
+            records=self._records,
+            streams=streams,
+            keeper=self.keeper,
+            commands=self.commands,
+            lifetimes=Lifetimes(settings, tasks, clock),
+            settings=settings,
+            clock=clock,
+        )
+        self.retention = Retention(self._records, settings, clock, self.executions.drop)
+
+    async def __aenter__(self) -> Self:
+        if not become_subreaper():
+            log.warning("no_subreaper", detail="descendants that leave their session are found by descent only")
+        await recover(self._records, self._streams, self._clock)
+        await self._runner.__aenter__()
+        self._settings.on_change(self.commands.resettle)
+        self._tasks.spawn(self.retention.run, name="retention", owner=OWNER, policy=TaskPolicy.RESTART)
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.stop()
+        for owner in (OWNER, LIFETIMES):
+            await self._tasks.cancel_owner(owner, 1.0)
+
+    async def stop(self) -> None:
+        """End every command and store how. Does nothing the second time."""
+        await self.commands.stop()
+
+    def handlers(self) -> Mapping[type[Command[Any]], Handler]:
+        return self.executions.handlers()
+
+    async def check(self) -> Check:
+        """Whether programs can be started."""
+        if self.commands.is_failing:
+            return Check(ok=False, detail="the last programs could not be started; the log says why")
+        counts = f"{self.commands.running} running, {self.commands.waiting} queued"
+        return Check(ok=True, detail=counts)
+
+    def readings(self) -> list[Reading]:
+        return [
+            ("teleclaude_executions_running", "Executions that hold a slot", lambda: self.commands.running),
+            ("teleclaude_executions_queued", "Executions that wait for a slot", lambda: self.commands.waiting),
+        ]

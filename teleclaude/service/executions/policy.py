@@ -1,0 +1,31 @@
+"""The ``executions`` section as the process layer needs it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from teleclaude.config import Config
+from teleclaude.model import Overflow
+from teleclaude.process import ExecutionPolicy
+
+_DAEMON_ONLY = ("NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES")
+
+
+def policy_of(config: Config) -> ExecutionPolicy:
+    section = config.executions
+    return ExecutionPolicy(
+        max_concurrent=section.max_concurrent,
+        timeout_ms=section.timeout_ms,
+        max_timeout_ms=section.max_timeout_ms,
+        grace_ms=section.grace_ms,
+        drain_ms=section.drain_ms,
+        max_output_bytes=section.max_output_bytes,
+        overflow=Overflow(section.overflow),
+        max_spool_bytes=section.max_spool_bytes,
+        allowed=None if section.allowed is None else tuple(section.allowed),
+    )
+
+
+def command_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """What a command starts from: the user's environment, without what speaks to the service manager."""
+    return {name: value for name, value in environ.items() if name not in _DAEMON_ONLY}

@@ -1,0 +1,68 @@
+"""Executions as text and back. Pure; old records must stay readable for ever, so new members need a default."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any, get_args
+
+from pydantic import TypeAdapter
+
+from teleclaude.model import CellSpec, Execution, ExecutionSpec, ExecutionState, StreamTotals
+
+_STATES: Mapping[str, type] = {state.name: state for state in get_args(ExecutionState)}
+
+
+def encode_execution(execution: Execution) -> str:
+    """ASCII JSON."""
+    spec = execution.spec
+    record = {
+        "id": execution.id,
+        "computer": execution.computer,
+        "spec": _plain(spec) | ({"env": dict(spec.env)} if isinstance(spec, ExecutionSpec) else {}),
+        "state": {"name": execution.state.name, **asdict(execution.state)},
+        "created_at": execution.created_at,
+        "owner": execution.owner,
+        "session_id": execution.session_id,
+        "streams": {name: asdict(totals) for name, totals in execution.streams.items()},
+        "tags": execution.tags,
+    }
+    return json.dumps(record, default=_moment_text, separators=(",", ":"))
+
+
+def decode_execution(text: str) -> Execution:
+    """What ``encode_execution`` wrote. Raises ``ValueError`` or ``KeyError`` for anything else."""
+    record = json.loads(text)
+    spec, state = record["spec"], dict(record["state"])
+    return Execution(
+        id=record["id"],
+        computer=record["computer"],
+        spec=_adapter(CellSpec if "code" in spec else ExecutionSpec).validate_python(spec),
+        state=_adapter(_STATES[state.pop("name")]).validate_python(state),
+        created_at=datetime.fromisoformat(record["created_at"]),
+        owner=record["owner"],
+        session_id=record["session_id"],
+        streams={name: _adapter(StreamTotals).validate_python(totals) for name, totals in record["streams"].items()},
+        tags=tuple(record["tags"]),
+    )
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+def _plain(spec: ExecutionSpec | CellSpec) -> dict[str, Any]:
+    if isinstance(spec, CellSpec):
+        return asdict(spec)
+    # asdict copies mappings by their own class, and an environment may be a read-only view.
+    return {name: getattr(spec, name) for name in spec.__dataclass_fields__}
+
+
+def _moment_text(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat()
+    raise TypeError(f"{type(value).__name__} has no place in a record")
