@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import signal
 import socket
 import subprocess
 from collections.abc import Mapping
@@ -26,15 +28,17 @@ _REAP_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Launched:
-    """A started interpreter, in a session and a process group of its own. The holder closes socket and descriptor.
+    """A started interpreter, in a session and a process group of its own. The holder closes socket and descriptors.
 
-    ``background`` is the reading end of what its descriptors 1 and 2 are at first.
+    ``background`` is the reading end of what its descriptors 1 and 2 are at first. While ``lifeline`` is open, a worker
+    that is stopped stays so; see ``_wake_orphans``.
     """
 
     identity: ProcessIdentity
     group: ProcessGroup
     socket: socket.socket
     background: int
+    lifeline: int
     popen: subprocess.Popen[bytes]
 
     def reap(self) -> tuple[int | None, int | None]:
@@ -62,15 +66,18 @@ def launch(interpreter: str, worker_id: str, env: Mapping[str, str]) -> Launched
         background, output = os.pipe()
         ours.callback(os.close, background)
         childs.callback(os.close, output)
+        held, lifeline = os.pipe()
+        ours.callback(os.close, lifeline)
+        childs.callback(os.close, held)
         try:
             popen = subprocess.Popen(
-                [interpreter, "-c", BOOTSTRAP, str(its_end.fileno())],
+                [interpreter, "-c", BOOTSTRAP, str(its_end.fileno()), str(held)],
                 cwd="/",
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                pass_fds=(its_end.fileno(),),
+                pass_fds=(its_end.fileno(), held),
                 start_new_session=True,
             )
         except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
@@ -84,5 +91,18 @@ def launch(interpreter: str, worker_id: str, env: Mapping[str, str]) -> Launched
         our_end.setblocking(False)
         os.set_blocking(background, False)
         identity = ProcessIdentity(popen.pid, process_start_time(popen.pid) or 0)
+        _wake_orphans(held, identity.pid)
         ours.pop_all()
-    return Launched(identity, ProcessGroup(identity, worker_id), our_end, background, popen)
+    return Launched(identity, ProcessGroup(identity, worker_id), our_end, background, lifeline, popen)
+
+
+def _wake_orphans(held: int, group: int) -> None:
+    """Have the kernel send SIGCONT to the worker's group when the lifeline's writing end, ours, is closed.
+
+    A worker ends itself when the daemon is gone, but one that is paused would stay for ever: fcntl(2), F_SETSIG.
+    """
+    if not hasattr(fcntl, "F_SETSIG"):
+        return
+    fcntl.fcntl(held, fcntl.F_SETOWN, -group)
+    fcntl.fcntl(held, fcntl.F_SETSIG, signal.SIGCONT)
+    fcntl.fcntl(held, fcntl.F_SETFL, fcntl.fcntl(held, fcntl.F_GETFL) | os.O_ASYNC)

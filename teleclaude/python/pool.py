@@ -9,6 +9,7 @@ from typing import Self
 import structlog
 
 from teleclaude.api import TaskPolicy, Tasks
+from teleclaude.errors import UnavailableError
 from teleclaude.python.process import WorkerProcess
 from teleclaude.python.settings import Place, PythonSettings
 
@@ -52,15 +53,12 @@ class WorkerPool:
 
     async def acquire(self, place: Place) -> WorkerProcess:
         """A worker that is ready in ``place`` and the caller's from now on. Raises as ``WorkerProcess.start`` does."""
-        worker = self._take(place)
-        if worker is None:
-            worker = await WorkerProcess.start(self._settings, self._tasks, place.env)
-        try:
-            await worker.begin(place)
-        except BaseException:
-            await worker.aclose(grace=0)
-            raise
-        return worker
+        while (warm := self._take(place)) is not None:
+            try:
+                return await _begun(warm, place)
+            except UnavailableError:
+                log.exception("warm_worker_lost", worker=warm.id)
+        return await _begun(await WorkerProcess.start(self._settings, self._tasks, place.env), place)
 
     def _take(self, place: Place) -> WorkerProcess | None:
         if any(name.startswith(_STARTUP_VARIABLES) for name in place.env):
@@ -80,3 +78,12 @@ class WorkerPool:
                 log.debug("worker_warm", worker=worker.id, pid=worker.pid)
                 self._booted.append(worker)
             self._wanted.clear()
+
+
+async def _begun(worker: WorkerProcess, place: Place) -> WorkerProcess:
+    try:
+        await worker.begin(place)
+    except BaseException:
+        await worker.aclose(grace=0)
+        raise
+    return worker

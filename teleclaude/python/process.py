@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from signal import Signals
 from typing import Self
 
@@ -81,10 +83,12 @@ class WorkerProcess:
         try:
             launched = await asyncio.shield(starting)
         except asyncio.CancelledError:
-            # The thread cannot be stopped, and what it starts must not be left behind.
-            await asyncio.wait([starting])
+            # The thread cannot be stopped, and what it starts must not be left behind: milliseconds, in general.
+            while not starting.done():
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait([starting])
             if starting.exception() is None:
-                await cls(worker_id, starting.result(), settings, tasks)._abandon()
+                cls(worker_id, starting.result(), settings, tasks)._follow().kill()
             raise
         worker = cls(worker_id, launched, settings, tasks)
         try:
@@ -198,14 +202,10 @@ class WorkerProcess:
         except TimeoutError:
             log.exception("worker_not_ended", worker=self.id, pid=self.pid)
 
-    @property
-    def last_words(self) -> str:
-        """The end of what it wrote outside any cell, for an error message."""
-        return self._tail.decode("utf-8", "replace").strip()
-
-    def _follow(self) -> None:
+    def _follow(self) -> Self:
         self._watch.on_exit(self._ending.set)
         self._tasks.spawn(self._see_to_the_end(), name="follow", owner=self.id)
+        return self
 
     async def _see_to_the_end(self) -> None:
         reader = self._tasks.spawn(self._read(), name="read", owner=self.id)
@@ -233,17 +233,13 @@ class WorkerProcess:
         self._watch.close()
         self._channel.close()
         self._background.close()
+        os.close(self._launched.lifeline)
         calls, self._calls = self._calls, {}
         for answer in calls.values():
             if not answer.done():
                 answer.set_result(None)
         self._step_done()
         self._over.set()
-
-    async def _abandon(self) -> None:
-        """For a start that nobody waits for any more."""
-        self._ending.set()
-        await self._end([])
 
     async def _read(self) -> None:
         pace = Pace(_MESSAGES_A_SECOND, _MESSAGES_AT_ONCE)
@@ -292,15 +288,18 @@ class WorkerProcess:
                 else:
                     await self._channel.send(message)
                 await self._progress
-        except (TimeoutError, OSError) as error:
-            raise self._not_ready(timeout) from error
+        except TimeoutError as error:
+            raise await self._not_ready(f"was not ready within {timeout:g} s") from error
+        except OSError as error:
+            raise await self._not_ready("ended before it was ready") from error
         if self.ended:
-            raise self._not_ready(timeout)
+            raise await self._not_ready("ended before it was ready")
 
-    def _not_ready(self, timeout: float) -> UnavailableError:
-        words = self.last_words
+    async def _not_ready(self, what: str) -> UnavailableError:
+        await self.aclose(grace=0)
+        words = self._tail.decode("utf-8", "replace").strip()
         return UnavailableError(
-            f"{self._settings.interpreter} did not become ready within {timeout:g} s"
+            f"{self._settings.interpreter} {what}"
             + (f"; it said: {words[-500:]}" if words else "; is it Python 3.9 or newer?"),
             operation="session.create",
         )

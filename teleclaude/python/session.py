@@ -146,7 +146,7 @@ class PythonSession:
         """
         asyncio.get_running_loop()
         self._require_worker("execution.start")
-        if self.is_busy and not spec.queue and not self._restarting:
+        if not spec.queue and self._keeps_waiting():
             raise BusyError("the session is busy; wait for it, or send queue true", operation="execution.start")
         if len(self._queue) >= self._settings.max_queued:
             raise LimitError(f"{len(self._queue)} cells wait already; send it later", operation="execution.start")
@@ -348,6 +348,13 @@ class PythonSession:
             elif self._heartbeats.is_responsive:
                 self._heartbeats.sent(await worker.ping())
             await self._clock.sleep(self._settings.heartbeat_ms / 1000)
+
+    def _keeps_waiting(self) -> bool:
+        """A restart that is on its way ends what is there, and the next cell waits for nothing else."""
+        if not self._restarting:
+            return self.is_busy
+        cells = (*self._queue, *((self._current,) if self._current is not None else ()))
+        return any(not cell.stopping.done() for cell in cells)
 
     def _stop_all(self) -> None:
         for cell in (*self._queue, *((self._current,) if self._current is not None else ())):

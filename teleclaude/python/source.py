@@ -39,10 +39,10 @@ def boot(descriptor):
         setattr(package, name, module)
         exec(compile(text, "<teleclaude worker>/" + name + ".py", "exec"), module.__dict__)
     return module.main
-boot(int(sys.argv[1]))(int(sys.argv[1]))
+boot(int(sys.argv[1]))(int(sys.argv[1]), int(sys.argv[2]))
 """
-"""For ``python -c``, with the socket's number as its argument. The working directory is not searched for the standard
-library; the session puts it back where an interactive interpreter has it."""
+"""For ``python -c``, with the numbers of socket and lifeline as its arguments. The standard library is never looked for
+in the working directory; the session puts that back where an interactive interpreter has it."""
 
 
 @cache

@@ -41,6 +41,9 @@ class Heard:
 
     facts: list[object] = field(default_factory=list)
 
+    def ends_with(self, fact: object) -> bool:
+        return self.facts[-1:] == [fact]
+
     def restarted(self, epoch: int) -> None:
         self.facts.append(("restarted", epoch))
 

@@ -16,8 +16,12 @@ from teleclaude.python.worker.interrupts import Interrupts
 from teleclaude.python.worker.link import Link
 
 
-def main(descriptor: int) -> None:
-    """Serve the session on the socket ``descriptor`` until told to exit. Runs on the main thread."""
+def main(descriptor: int, lifeline: int) -> None:
+    """Serve the session on the socket ``descriptor`` until told to exit. Runs on the main thread.
+
+    ``lifeline`` is held open and never read: when its other end closes, the kernel wakes us even if we are stopped.
+    """
+    os.set_inheritable(lifeline, False)
     Worker(descriptor).run()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -184,7 +185,7 @@ async def test_d24_a_worker_that_dies_fails_its_cell(sessions: Sessions) -> None
         assert outcome.reason is FailureReason.WORKER_DIED
         assert (outcome.ending.exit_code, outcome.ending.signal) == (exit_code, signal)
         assert outcome.ending.namespace_lost is True
-        await eventually(lambda wanted=("exited", exit_code, signal): python.heard.facts[-1:] == [wanted])
+        await eventually(partial(python.heard.ends_with, ("exited", exit_code, signal)))
         with pytest.raises(ExitedError):
             python.submit("1")
         assert await python.session.restart() == epoch + 1
