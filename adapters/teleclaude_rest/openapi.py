@@ -15,6 +15,7 @@ from teleclaude.errors import ERRORS_BY_CODE
 from teleclaude.wire import jsonio
 from teleclaude.wire.base import Command
 from teleclaude_rest.binding import wire_names
+from teleclaude_rest.methods import is_method
 from teleclaude_rest.route import PREFIX, Route
 
 REFERENCE = "#/components/schemas/{model}"
@@ -102,6 +103,8 @@ def _operation(route: Route, schemas: dict[Any, Any], components: dict[str, Any]
     }
     if text := _details(route):
         described["description"] = text
+    if route.command is not None and is_method(route):
+        described["x-rpc-method"] = route.command.operation
     if route.open:
         described["security"] = []
     if parameters := _parameters(route, components):

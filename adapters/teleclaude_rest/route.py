@@ -39,7 +39,8 @@ class Route:
 
     A POST or PATCH takes the remaining fields from a JSON body. ``options`` holds query parameters that are no
     field of the command. ``bare`` serves the path without the prefix as well, for probes and scrapers. ``open`` needs
-    no token, ``websocket`` may be shown it after the upgrade. ``details`` tells what types cannot.
+    no token, ``websocket`` may be shown it after the upgrade. With ``upload`` the body is bytes as
+    they are. ``details`` tells what types cannot.
     """
 
     method: str
@@ -55,6 +56,7 @@ class Route:
     bare: bool = False
     open: bool = False
     websocket: bool = False
+    upload: bool = False
     details: str = ""
     headers: tuple[str, ...] = ()
     """Of the reply, besides the common ones."""

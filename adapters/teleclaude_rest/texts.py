@@ -17,3 +17,12 @@ TTY = """\
 Binary messages: bytes of the terminal out, typed bytes in. Text messages of the server:
 `{type: "hello", offset, cols, rows}` first, then `{type: "gap" | "state" | "exit" | "handed_off" | "error", …}`;
 of the client: `{type: "resize", cols, rows}`."""
+
+RPC = """\
+Methods are the operations that carry `x-rpc-method`; path parameters, query and body together are `params`, an object.
+Results are the same objects as over HTTP; `output.read` answers `{from, to, end, b64}`. Besides:
+`events.subscribe {after?, sessions?}` and `events.unsubscribe`: the server sends notifications `event`, with an `Event`
+as params; `execute {command, timeout? (seconds)}` runs a shell command for as long as the connection lives, one at a
+time; `control {type: "PAUSE" | "RESUME" | "CANCEL"}` acts on it.
+Errors: -32700, -32600, -32601, -32602 as in the standard; all others are -32010. `error.data` is a `Problem`.
+Notifications may only read. At most 50 calls in a batch, 100 in flight, 1 MiB a frame."""
