@@ -33,11 +33,12 @@ async def end_leftovers(leader: ProcessIdentity | None, execution_id: str) -> li
 def find_leftovers(leader: ProcessIdentity | None, execution_id: str) -> list[ProcessStat]:
     """Who is alive of a lost execution. Reads /proc: call it in a thread."""
     mark = f"{MARK_VARIABLE}={execution_id}".encode()
-    alive = _is_alive(leader)
+    session = leader.pid if leader is not None and _is_alive(leader) else None
+    earliest = 0 if leader is None else leader.start_time
     waiting = [
         stat
         for stat in all_processes()
-        if (alive and leader is not None and stat.session == leader.pid) or has_variable(stat.pid, mark)
+        if stat.start_time >= earliest and (stat.session == session or has_variable(stat.pid, mark))
     ]
     children = child_lister()
     found: dict[int, ProcessStat] = {}
@@ -50,9 +51,9 @@ def find_leftovers(leader: ProcessIdentity | None, execution_id: str) -> list[Pr
     return [stat for stat in found.values() if not stat.has_ended]
 
 
-def _is_alive(leader: ProcessIdentity | None) -> bool:
-    stat = read_stat(leader.pid) if leader is not None and leader.start_time else None
-    return stat is not None and leader is not None and stat.start_time == leader.start_time
+def _is_alive(leader: ProcessIdentity) -> bool:
+    stat = read_stat(leader.pid)
+    return stat is not None and leader.start_time > 0 and stat.start_time == leader.start_time
 
 
 def _kill(leader: ProcessIdentity | None, execution_id: str) -> list[ProcessStat]:

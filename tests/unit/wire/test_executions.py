@@ -137,10 +137,13 @@ def test_a_queued_one_shows_that_nothing_has_happened() -> None:
     assert ExecutionView.of(execution()).model_dump(mode="json") == {
         "id": "e1",
         "session_id": None,
+        "command": "true",
         "status": "queued",
         "reason": None,
         "exit_code": None,
         "signal": None,
+        "tags": [],
+        "created_at": "2026-01-31T09:30:00.000Z",
         "started_at": None,
         "completed_at": None,
         "duration_ms": None,
