@@ -88,8 +88,8 @@ async def test_a_snapshot_that_fails_leaves_no_file(sessions: Sessions, python: 
     await cell.outcome()
 
 
-async def test_a_value_that_grows_while_it_is_written_is_an_error(sessions: Sessions, python: Driven) -> None:
-    await python.run("class Odd:\n  n = 0\n  def __reduce__(self):  return (int, ('x' * type(self).n,))")
+async def test_a_value_that_cannot_be_read_back_is_an_error(sessions: Sessions, python: Driven) -> None:
+    await python.run("class Odd:\n  n = 0\n  def __reduce__(self): return int, ('x',)\nodd = Odd()")
     await python.run("odd = Odd()")
     snapshot = await snapshots.take(python.session, sessions.folder / "one")
     with pytest.raises(InvalidError):
