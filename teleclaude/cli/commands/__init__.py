@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 from teleclaude.cli.command import Command
-from teleclaude.cli.commands import attach, create, end, keyboard, listing, logs, screen, service, serving, token, wait
+from teleclaude.cli.commands import (
+    attach,
+    completion,
+    create,
+    end,
+    keyboard,
+    listing,
+    logs,
+    run,
+    screen,
+    service,
+    serving,
+    token,
+    wait,
+)
 
-GROUPS = ("daemon", "sessions", "input", "output")
+GROUPS = ("daemon", "sessions", "input", "output", "commands")
 
 COMMANDS: tuple[Command, ...] = (
     serving.SERVE,
     service.SERVICE,
     serving.VERSION,
+    completion.COMPLETION,
     token.TOKEN,
     create.NEW,
     create.ADOPT,
@@ -24,4 +39,5 @@ COMMANDS: tuple[Command, ...] = (
     screen.SCREEN,
     logs.LOGS,
     wait.WAIT,
+    run.RUN,
 )
