@@ -260,7 +260,8 @@ class _Conversation:
             return failure(call.id, defect)
 
     async def _call(self, command: Command[Any]) -> Any:
-        return await self._exchange.surface.hub.call(self._exchange.principal, command)
+        with self._exchange.connection.work.current():
+            return await self._exchange.surface.hub.call(self._exchange.principal, command)
 
     async def _own(self, options: BaseModel) -> object:
         match options:
@@ -295,7 +296,7 @@ class _Conversation:
     async def _session_id(self, reference: str) -> str:
         if not is_name(reference):
             return reference
-        return (await self._exchange.surface.hub.call(self._exchange.principal, GetSession(id=reference))).id
+        return str((await self._call(GetSession(id=reference))).id)
 
     async def _relay(self, after: int | None, sessions: frozenset[str] | None, begun: asyncio.Future[None]) -> None:
         hub = self._exchange.surface.hub

@@ -18,6 +18,7 @@ from teleclaude_rest.rpc import MAX_IN_FLIGHT
 from tests.integration.rest.rpc_client import Rpc, refusal, rpc
 from tests.support.daemon import Client
 from tests.support.outside import Outside, shared_outside_daemon
+from tests.support.wait import eventually
 
 
 @pytest.fixture(scope="module")
@@ -262,6 +263,42 @@ async def test_waiting_ends_with_its_connection(outside: Outside) -> None:
             await client.send({"jsonrpc": "2.0", "id": "w", "method": "session.wait", "params": params})
             await client.call("session.list")
         await http.delete("/sessions/left?purge=true")
+
+
+async def ended(http: Client, execution: str, status: str) -> None:
+    async def now() -> bool:
+        return bool((await http.get(f"/executions/{execution}"))["status"] == status)
+
+    await eventually(now, timeout=10)
+
+
+async def test_execute_and_control(outside: Outside) -> None:
+    async with Client(outside.daemon.socket) as http, rpc(outside) as client:
+        assert await client.refused("control", type="PAUSE") == (-32010, "not_found")
+        started = await client.call("execute", command="echo out; sleep 60", timeout=30)
+        assert started["status"] in ("queued", "starting", "running")
+        assert await client.refused("execute", command="true") == (-32010, "busy")
+        await ended(http, started["id"], "running")
+        assert (await client.call("control", type="PAUSE"))["status"] == "paused"
+        assert (await client.call("control", type="RESUME"))["status"] == "running"
+        await client.call("control", type="CANCEL")
+        await ended(http, started["id"], "cancelled")
+        again = await client.call("execute", command="exit 3")
+        found = await client.call("execution.get", id=again["id"], wait_ms=10_000)
+        assert (found["status"], found["exit_code"]) == ("failed", 3)
+        for wrong in ({"command": "x", "timeout": 0}, {"command": "x", "timeout": True}, {"command": ["x"]}, {}):
+            assert await client.refused("execute", **wrong) == (-32602, "invalid")
+
+
+async def test_what_execute_started_ends_with_its_connection(outside: Outside) -> None:
+    async with Client(outside.daemon.socket) as http:
+        async with rpc(outside) as client:
+            bound = await client.call("execute", command="sleep 60")
+            free = await client.call("execution.start", script="sleep 60")
+        await ended(http, bound["id"], "cancelled")
+        assert (await http.get(f"/executions/{free['id']}"))["status"] == "running"
+        await http.post(f"/executions/{free['id']}/cancel")
+        await ended(http, free["id"], "cancelled")
 
 
 MEMBERS = st.dictionaries(
