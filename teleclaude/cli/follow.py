@@ -14,7 +14,6 @@ from teleclaude.cli.failure import TRY_AGAIN, CliError, ConnectionFailedError, R
 from teleclaude.cli.output import Output
 from teleclaude.cli.record import Record, gap_below
 from teleclaude.cli.sse import ServerEvent
-from teleclaude.cli.values import session_path
 
 if TYPE_CHECKING:
     from teleclaude.cli.client import Client, Query
@@ -26,15 +25,26 @@ GIVE_UP_SECONDS = 300.0
 
 
 class Follower:
-    """One session's live output. A daemon that cannot be reached at the first try is an error at once; one that goes
-    away later is waited for.
+    """The live output of a session, or of what else lies at ``path``, narrowed down by ``query``. A daemon that cannot
+    be reached at the first try is an error at once; one that goes away later is waited for.
     """
 
-    def __init__(self, client: Client, out: Output, record: Record, reference: str) -> None:
+    def __init__(
+        self,
+        client: Client,
+        out: Output,
+        record: Record,
+        path: str,
+        *,
+        query: Query | None = None,
+        farewell: bool = True,
+    ) -> None:
         self._client = client
         self._out = out
         self._record = record
-        self._reference = reference
+        self._path = path
+        self._query = query or {}
+        self._farewell = farewell
         self._position = 0
         self._last_id = ""
         self._was_connected = False
@@ -66,7 +76,7 @@ class Follower:
             retry.wait(failure)
 
     def _oldest(self) -> int:
-        session = self._client.call("GET", session_path(self._reference))
+        session = self._client.call("GET", self._path)
         output = session.get("output")
         oldest = output.get("start") if isinstance(output, dict) else None
         if not isinstance(oldest, int):
@@ -80,9 +90,8 @@ class Follower:
 
     def _follow(self) -> bool:
         """Whether the session ended while the stream lasted."""
-        path = session_path(self._reference, "stream")
-        query: Query = {"from": self._position, "format": "raw", "mode": "lossless"}
-        with self._client.events(path, query=query, last_id=self._last_id) as events:
+        query: Query = {"from": self._position, "format": "raw", "mode": "lossless", **self._query}
+        with self._client.events(f"{self._path}/stream", query=query, last_id=self._last_id) as events:
             self._was_connected = True
             opened = time.monotonic()
             try:
@@ -121,7 +130,7 @@ class Follower:
         if name == "handed_off":
             there = f"{data.get('computer')}/{data.get('session_id')}"
             self._out.note(f"handed off; it goes on with: teleclaude logs -f --from {self._position} {there}")
-        elif self._out.is_tty:
+        elif self._farewell and self._out.is_tty:
             how = data.get("signal") if data.get("signal") is not None else data.get("code")
             self._out.note("the session ended" if how is None else f"the session ended: {how}")
 

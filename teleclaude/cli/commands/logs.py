@@ -38,7 +38,7 @@ def _logs(context: Context) -> int:
     colours = out.is_tty and not args.text and not args.json and "NO_COLOR" not in context.environ
     with Record(out, raw=args.raw, as_json=args.json, colours=colours) as record:
         if args.follow:
-            Follower(context.client, out, record, args.name).run(args.start)
+            Follower(context.client, out, record, session_path(args.name)).run(args.start)
         else:
             _read_all(context, record)
     return OK
