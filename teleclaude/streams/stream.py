@@ -44,6 +44,8 @@ class Stream:
         self.listeners: set[Callable[[], None]] = set()
         self.writing = False
         """Whether the daemon itself writes to it."""
+        self.told = False
+        """Whether its writer tells of every change, so that nobody need watch its directory, which may not exist."""
         self._fault = fault
         self._changing = asyncio.Lock()
         self._files = StreamDirectory(path)

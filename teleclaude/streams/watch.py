@@ -153,6 +153,8 @@ class Watcher:
     def _start(self, stream: Stream) -> _Watched:
         watched = self._watched[stream] = _Watched(stream)
         stream.listeners.add(watched.notice)
+        if stream.told:
+            return watched
         if self._inotify is not None:
             try:
                 watched.number = self._inotify.add(stream.path)
