@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from teleclaude.wire import sessions, tokens
+from teleclaude.wire import audit, sessions, tokens
 from teleclaude_rest import docs, events, handlers, rpc, sse, stream, texts, tty
 from teleclaude_rest.execution_routes import EXECUTION_ROUTES
 from teleclaude_rest.methods import methods
@@ -71,6 +71,15 @@ ROUTES: tuple[Route, ...] = (
         "Revoke a token and cut what came in by it",
         (Media(handlers.JSON, tokens.TokenView),),
         command=tokens.RevokeToken,
+    ),
+    Route(
+        "GET",
+        "/audit",
+        handlers.call,
+        "Who did or tried what",
+        (Media(handlers.JSON, audit.AuditView),),
+        command=audit.ReadAudit,
+        query=("after", "limit"),
     ),
     Route(
         "GET",

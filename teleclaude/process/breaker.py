@@ -10,10 +10,14 @@ COOL_DOWN_SECONDS = 10.0
 
 
 class SpawnBreaker:
-    """Opens after ``FAILURES`` failures in a row; after the cool-down one attempt is let through as a probe."""
+    """Opens after ``FAILURES`` failures in a row; after ``cool_down`` seconds one attempt is let through as a probe."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(
+        self, clock: Clock, *, operation: str = "execution.start", cool_down: float = COOL_DOWN_SECONDS
+    ) -> None:
         self._clock = clock
+        self._operation = operation
+        self._cool_down = cool_down
         self._failures = 0
         self._opens_at = 0.0
         self._probing = False
@@ -36,7 +40,7 @@ class SpawnBreaker:
             wait_ms = max(1, round(remaining * 1000))
             raise UnavailableError(
                 f"the last {self._failures} attempts to start a program failed; try again in {wait_ms} ms",
-                operation="execution.start",
+                operation=self._operation,
                 retry_after_ms=wait_ms,
             )
 
@@ -47,7 +51,7 @@ class SpawnBreaker:
     def failed(self) -> None:
         self._failures += 1
         self._probing = False
-        self._opens_at = self._clock.monotonic() + COOL_DOWN_SECONDS
+        self._opens_at = self._clock.monotonic() + self._cool_down
 
     def withdrawn(self) -> None:
         """The attempt was given up before its end was known."""

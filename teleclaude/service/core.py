@@ -18,10 +18,13 @@ from teleclaude.config import Config
 from teleclaude.errors import TeleclaudeError
 from teleclaude.events import Fact
 from teleclaude.paths import Paths
+from teleclaude.process.breaker import SpawnBreaker
+from teleclaude.service.audit import Audit
 from teleclaude.service.executions.part import ExecutionPart
 from teleclaude.service.health import Health, Probe
 from teleclaude.service.hub import Service
 from teleclaude.service.input import Inputs
+from teleclaude.service.limits import Limits
 from teleclaude.service.lookup import Lookup
 from teleclaude.service.metrics import Metrics, Reading
 from teleclaude.service.once import Journal
@@ -47,6 +50,8 @@ log = structlog.get_logger(__name__)
 
 OWNER = "core"
 ADOPT_SECONDS = 30.0
+BREAKER_SECONDS = 3.0
+"""After repeated failure no session is started for so long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +178,8 @@ def build_core(parts: Parts) -> Core:
     outputs = Outputs(lookup, streams, executions.lookup)
     waits = Waits(lookup, outputs, views, clock)
     journal = Journal(parts.database, clock)
+    audit = Audit(parts.database, clock)
+    breaker = SpawnBreaker(clock, operation="session.create", cool_down=BREAKER_SECONDS)
     tokens = Tokens(
         database=parts.database,
         clock=clock,
@@ -217,6 +224,7 @@ def build_core(parts: Parts) -> Core:
         panes=panes,
         settings=settings,
         clock=clock,
+        breaker=breaker,
     )
     upkeep = Upkeep(
         table=table,
@@ -225,19 +233,22 @@ def build_core(parts: Parts) -> Core:
         terminals=terminals,
         views=views,
         journal=journal,
+        audit=audit,
         settings=settings,
         clock=clock,
         purge=sessions.purge,
     )
-    health = Health({**_probes(parts), "executions": executions.check})
+    health = Health({**_probes(parts, breaker), "executions": executions.check})
     hub = Service(
-        {**sessions.handlers(), **tokens.handlers(), **executions.handlers()},
+        {**sessions.handlers(), **tokens.handlers(), **executions.handlers(), **audit.handlers()},
         outputs=outputs,
         bus=parts.bus,
         journal=journal,
         health=health,
         metrics=Metrics([*_readings(parts, table), *executions.readings()]),
         tokens=tokens,
+        audit=audit,
+        limits=Limits(clock),
         tasks=tasks,
         clock=clock,
     )
@@ -264,7 +275,7 @@ def computer_name(config: Config) -> str:
     return host.strip("-")[:63] or "computer"
 
 
-def _probes(parts: Parts) -> Mapping[str, Probe]:
+def _probes(parts: Parts, breaker: SpawnBreaker) -> Mapping[str, Probe]:
     async def tmux() -> Check:
         await Panes(parts.server).ping()
         return Check(ok=True, detail="ok")
@@ -279,6 +290,8 @@ def _probes(parts: Parts) -> Mapping[str, Probe]:
         return Check(ok=True, detail="ok")
 
     async def spawn() -> Check:
+        if breaker.is_open:
+            return Check(ok=False, detail="the last sessions could not be started; the log says why")
         await run_bounded(["true"], operation="ready.spawn", timeout=1.0)
         return Check(ok=True, detail="ok")
 

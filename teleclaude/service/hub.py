@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar, cast
 
 import structlog
@@ -12,11 +12,20 @@ import structlog
 from teleclaude.api import Grant, OutputFollower, Readiness, TaskPolicy
 from teleclaude.bus import Bus
 from teleclaude.clock import Clock
-from teleclaude.errors import InternalError, InvalidError, TeleclaudeError, UnavailableError
+from teleclaude.errors import (
+    ForbiddenError,
+    InternalError,
+    InvalidError,
+    TeleclaudeError,
+    UnauthenticatedError,
+    UnavailableError,
+)
 from teleclaude.events import Event
 from teleclaude.model import Principal
 from teleclaude.service.access import authorise, require_verb
+from teleclaude.service.audit import Audit
 from teleclaude.service.health import Health
+from teleclaude.service.limits import Limits
 from teleclaude.service.metrics import Metrics
 from teleclaude.service.once import Journal
 from teleclaude.service.output import Outputs
@@ -47,6 +56,8 @@ class Service:
         health: Health,
         metrics: Metrics,
         tokens: Tokens,
+        audit: Audit,
+        limits: Limits,
         tasks: TaskRegistry,
         clock: Clock,
     ) -> None:
@@ -57,6 +68,8 @@ class Service:
         self._health = health
         self._metrics = metrics
         self._tokens = tokens
+        self._audit = audit
+        self._limits = limits
         self._tasks = tasks
         self._clock = clock
         self._began = clock.monotonic()
@@ -68,7 +81,11 @@ class Service:
         return frozenset({command.operation for command in self._handlers} | {"output.follow", FOLLOW_EVENTS})
 
     def authenticate(self, token: str) -> Grant:
-        return self._tokens.authenticate(token)
+        try:
+            return self._tokens.authenticate(token)
+        except UnauthenticatedError as error:
+            self._audit.note_stranger(error.operation)
+            raise
 
     async def call(self, principal: Principal, command: Command[R], *, key: str | None = None) -> R:
         """See ``Hub.call``. A command that changes something runs to its end even when the caller goes away."""
@@ -78,6 +95,7 @@ class Service:
             if self._closed:
                 raise UnavailableError("the daemon is stopping; try again once it is back")
             authorise(principal, command)
+            self._limits.admit(principal, command.operation)
             return cast(R, await self._route(principal, command, key))
         except TeleclaudeError as error:
             code = error.code
@@ -95,6 +113,7 @@ class Service:
             ) from error
         finally:
             self._metrics.observe(command.operation, code, self._clock.monotonic() - began)
+            self._audit.note(principal, command, code)
 
     async def _route(self, principal: Principal, command: Command[Any], key: str | None) -> Any:
         handler = self._handlers.get(type(command))
@@ -141,17 +160,31 @@ class Service:
         if stuck:
             log.warning("commands_cut_short", commands=", ".join(stuck))
 
-    def follow_output(self, principal: Principal, request: Command[Any]) -> AbstractAsyncContextManager[OutputFollower]:
-        authorise(principal, request)
-        return self._outputs.follow(principal, request)
+    @asynccontextmanager
+    async def follow_output(self, principal: Principal, request: Command[Any]) -> AsyncIterator[OutputFollower]:
+        try:
+            authorise(principal, request)
+        except ForbiddenError as error:
+            self._audit.note(principal, request, error.code)
+            raise
+        with self._limits.stream(principal, request.operation):
+            async with self._outputs.follow(principal, request) as follower:
+                yield follower
 
-    def follow_events(
+    @asynccontextmanager
+    async def follow_events(
         self, principal: Principal, after: int | None = None, sessions: frozenset[str] | None = None
-    ) -> AbstractAsyncContextManager[AsyncIterator[Event]]:
-        require_verb(principal, FOLLOW_EVENTS)
+    ) -> AsyncIterator[AsyncIterator[Event]]:
+        try:
+            require_verb(principal, FOLLOW_EVENTS)
+        except ForbiddenError as error:
+            self._audit.note_denied(principal, FOLLOW_EVENTS, error.code)
+            raise
         if principal.sessions is not None:
             sessions = principal.sessions if sessions is None else principal.sessions & sessions
-        return self._bus.subscribe(after=after, sessions=sessions)
+        with self._limits.stream(principal, FOLLOW_EVENTS):
+            async with self._bus.subscribe(after=after, sessions=sessions) as events:
+                yield events
 
     async def readiness(self) -> Readiness:
         return await self._health.readiness()

@@ -11,9 +11,11 @@ from teleclaude.clock import Clock
 from teleclaude.errors import BusyError, ConflictError, ExitedError, InvalidError, NotFoundError
 from teleclaude.events import SessionChanged
 from teleclaude.model import Agent, Kind, Principal, Screen, Session, SessionSpec, Starting
+from teleclaude.process.breaker import SpawnBreaker
 from teleclaude.process.signals import parse_signal
 from teleclaude.screen.png import render_png
 from teleclaude.service.access import covers, require_local
+from teleclaude.service.breaker import guarded
 from teleclaude.service.ids import new_id
 from teleclaude.service.input import Inputs, typing_pane
 from teleclaude.service.lookup import Found, Lookup
@@ -74,6 +76,7 @@ class Sessions:
         panes: Panes,
         settings: Settings,
         clock: Clock,
+        breaker: SpawnBreaker,
     ) -> None:
         self._computer = computer
         self._table = table
@@ -89,6 +92,7 @@ class Sessions:
         self._panes = panes
         self._settings = settings
         self._clock = clock
+        self._breaker = breaker
 
     def handlers(self) -> Mapping[type[Command[Any]], Handler]:
         return {
@@ -114,9 +118,10 @@ class Sessions:
         if command.kind is not Kind.TERMINAL:
             raise InvalidError("this daemon offers sessions of kind terminal only", operation=command.operation)
         spec = await asyncio.to_thread(build_spec, command, principal, self._settings.current)
-        live = await self._reserve(principal, command, spec)
-        async with live.lifecycle:
-            await self._terminals.start_new(live)
+        with guarded(self._breaker):
+            live = await self._reserve(principal, command, spec)
+            async with live.lifecycle:
+                await self._terminals.start_new(live)
         return self._view(live)
 
     async def _reserve(self, principal: Principal, command: CreateSession, spec: SessionSpec) -> Live:
@@ -253,13 +258,17 @@ class Sessions:
             raise InvalidError(
                 "an adopted session was started elsewhere and cannot be restarted", operation=command.operation
             )
+        with guarded(self._breaker):
+            return await self._start_again(principal, found, spec, command.operation)
+
+    async def _start_again(self, principal: Principal, found: Found, spec: SessionSpec, operation: str) -> SessionView:
         if found.live is not None:
             await self._terminals.close(found.live, None, reason="restarted")
-        ended = await self._lookup.find(principal, found.session.id, operation=command.operation)
+        ended = await self._lookup.find(principal, found.session.id, operation=operation)
         if ended.live is not None:
-            raise BusyError("the session is being started by somebody else", operation=command.operation)
+            raise BusyError("the session is being started by somebody else", operation=operation)
         live = Live(replace(ended.session, spec=spec, input_offset=None), ended.stream)
-        self._table.reserve(live, operation=command.operation)
+        self._table.reserve(live, operation=operation)
         async with live.lifecycle:
             await self._terminals.start_again(live)
         return self._view(live)

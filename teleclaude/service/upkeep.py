@@ -9,6 +9,7 @@ import structlog
 
 from teleclaude.clock import Clock
 from teleclaude.errors import TeleclaudeError
+from teleclaude.service.audit import Audit
 from teleclaude.service.once import Journal
 from teleclaude.service.records import Records
 from teleclaude.service.settings import Settings
@@ -33,6 +34,7 @@ class Upkeep:
         terminals: Terminals,
         views: Views,
         journal: Journal,
+        audit: Audit,
         settings: Settings,
         clock: Clock,
         purge: Callable[[str], Awaitable[None]],
@@ -43,6 +45,7 @@ class Upkeep:
         self._terminals = terminals
         self._views = views
         self._journal = journal
+        self._audit = audit
         self._settings = settings
         self._clock = clock
         self._purge = purge
@@ -60,6 +63,7 @@ class Upkeep:
             await self.close_idle()
             await self._records.trim_events()
             await self._journal.forget_old()
+            await self._audit.trim()
 
     async def retain(self) -> None:
         limits = self._settings.current.sessions
