@@ -17,6 +17,17 @@ def test_this_users_daemon_is_the_default(tmp_path: Path) -> None:
     assert endpoint.headers == {}
 
 
+def test_a_daemon_of_the_systems_manager_is_found_too(tmp_path: Path) -> None:
+    environ = {"XDG_RUNTIME_DIR": str(tmp_path / "run"), "XDG_STATE_HOME": str(tmp_path / "state")}
+    usual = tmp_path / "run/teleclaude/teleclaude.sock"
+    below_state = tmp_path / "state/teleclaude/run/teleclaude.sock"
+    assert str(find_endpoint(None, None, environ)) == str(usual)
+    for socket in (below_state, usual):
+        socket.parent.mkdir(parents=True)
+        socket.touch()
+        assert str(find_endpoint(None, None, environ)) == str(socket)
+
+
 @pytest.mark.parametrize(
     "url", ["http://localhost:7433", "http://127.0.0.1:7433/", "http://[::1]:7433/v1", "https://barn:7433/v1/"]
 )
