@@ -6,11 +6,12 @@ from typing import cast
 
 from aiohttp import web
 
-from teleclaude.wire import executions, sessions
-from teleclaude_rest import handlers, sse, stream
+from teleclaude.wire import executions, plans, sessions
+from teleclaude_rest import execution_record, handlers, sse, stream
 from teleclaude_rest.exchange import Exchange
 from teleclaude_rest.route import PREFIX, Media, Route
 
+PLAN = (Media(handlers.JSON, plans.PlanView),)
 EXECUTION = (Media(handlers.JSON, executions.ExecutionView),)
 
 
@@ -18,6 +19,12 @@ async def start(exchange: Exchange) -> web.Response:
     command = await exchange.command(executions.StartExecution)
     reply = cast(executions.ExecutionView, await exchange.call(command))
     return handlers.view(exchange, reply, status=exchange.route.status, Location=f"{PREFIX}/executions/{reply.id}")
+
+
+async def start_plan(exchange: Exchange) -> web.Response:
+    command = await exchange.command(plans.StartPlan)
+    reply = cast(plans.PlanView, await exchange.call(command))
+    return handlers.view(exchange, reply, status=exchange.route.status, Location=f"{PREFIX}/plans/{reply.id}")
 
 
 def _control(name: str, summary: str, command: type[executions.Control]) -> Route:
@@ -78,6 +85,15 @@ EXECUTION_ROUTES: tuple[Route, ...] = (
         command=sessions.FollowOutput,
         query=("stream", "from", "format", "mode"),
     ),
+    Route(
+        "GET",
+        "/executions/{id}/record",
+        execution_record.download,
+        "Request, outcome and both outputs of an ended one, as a file",
+        (Media(execution_record.TAR), Media(handlers.JSON, executions.RecordView)),
+        command=executions.ReadRecord,
+        options=execution_record.RecordOptions,
+    ),
     _control("cancel", "End it: TERM, CONT, KILL after the grace", executions.CancelExecution),
     _control("pause", "Stop its processes", executions.PauseExecution),
     _control("resume", "Let them go on", executions.ResumeExecution),
@@ -85,4 +101,38 @@ EXECUTION_ROUTES: tuple[Route, ...] = (
     _control("signal", "Signal its process group", executions.SignalExecution),
     _control("input", "Write to its standard input", executions.InputExecution),
     _control("close-stdin", "End its standard input", executions.CloseStdinExecution),
+    Route(
+        "POST",
+        "/plans",
+        start_plan,
+        "Run several commands in an order",
+        PLAN,
+        command=plans.StartPlan,
+        status=201,
+    ),
+    Route(
+        "GET",
+        "/plans",
+        handlers.call,
+        "Plans, newest first",
+        (Media(handlers.JSON, plans.PlanList),),
+        command=plans.ListPlans,
+    ),
+    Route(
+        "GET",
+        "/plans/{id}",
+        handlers.call,
+        "One plan and its steps; waits for its end when asked to",
+        PLAN,
+        command=plans.GetPlan,
+        query=("wait_ms",),
+    ),
+    Route(
+        "POST",
+        "/plans/{id}/cancel",
+        handlers.call,
+        "Start no further step and end those that run",
+        PLAN,
+        command=plans.CancelPlan,
+    ),
 )

@@ -84,12 +84,15 @@ class ResultView(View):
     value: object = None
     execution_count: int | None = None
     display: dict[str, object] | None = None
+    truncated: bool = False
 
 
 class ErrorView(View):
     type: str
     message: str
     traceback: list[str]
+    line: int | None = None
+    offset: int | None = None
 
 
 class ExecutionView(View):
@@ -146,6 +149,7 @@ def _result(execution: Execution) -> ResultView | None:
         value=result.value,
         execution_count=result.execution_count,
         display=dict(result.display) if result.display is not None else None,
+        truncated=result.truncated,
     )
 
 
@@ -153,7 +157,13 @@ def _error(execution: Execution) -> ErrorView | None:
     error = execution.state.error if isinstance(execution.state, FailedState) else None
     if error is None:
         return None
-    return ErrorView(type=error.type, message=error.message, traceback=list(error.traceback))
+    return ErrorView(
+        type=error.type,
+        message=error.message,
+        traceback=list(error.traceback),
+        line=error.line,
+        offset=error.offset,
+    )
 
 
 def shown_command(spec: ExecutionSpec | CellSpec) -> str:
@@ -249,6 +259,31 @@ class ListExecutions(Command[ExecutionList]):
     session: Reference | None = None
     tag: Tag | None = None
     limit: Annotated[int, Field(ge=1, le=MAX_LISTED)] = DEFAULT_LISTED
+
+
+class RecordView(View):
+    """All that is known of an ended execution but its output. ``request`` is what was asked for, defaults included."""
+
+    execution: ExecutionView
+    computer: str
+    owner: str
+    request: dict[str, object]
+
+    @classmethod
+    def of(cls, execution: Execution, view: ExecutionView) -> RecordView:
+        spec = execution.spec
+        request = {name: getattr(spec, name) for name in spec.__dataclass_fields__}
+        return cls(execution=view, computer=execution.computer, owner=execution.owner, request=request)
+
+
+class ReadRecord(Command[RecordView]):
+    """The request holds the environment that was given, so viewers may not ask."""
+
+    operation = "execution.record"
+    role = Role.OPERATOR
+    mutates = False
+
+    id: Reference
 
 
 class DeleteExecution(Command[ExecutionView]):

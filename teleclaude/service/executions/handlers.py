@@ -68,6 +68,7 @@ class Executions:
             wire.GetExecution: self.get,
             wire.ListExecutions: self.list,
             wire.DeleteExecution: self.delete,
+            wire.ReadRecord: self.record,
             wire.CancelExecution: self.cancel,
             wire.PauseExecution: self.pause,
             wire.ResumeExecution: self.resume,
@@ -137,6 +138,12 @@ class Executions:
         view = self._ended_view(execution)
         await self.drop(execution)
         return view
+
+    async def record(self, principal: Principal, command: wire.ReadRecord) -> wire.RecordView:
+        found = await self._lookup.find(principal, command.id, operation=command.operation)
+        if found.live is not None and not found.live.ended.is_set():
+            raise ConflictError("it has not ended; wait for it with wait_ms", operation=command.operation)
+        return wire.RecordView.of(found.execution, self._ended_view(found.execution))
 
     async def drop(self, execution: Execution) -> None:
         """Remove an ended one with its files."""

@@ -19,6 +19,7 @@ from teleclaude.service.executions.lifetime import OWNER as LIFETIMES
 from teleclaude.service.executions.lifetime import Lifetimes
 from teleclaude.service.executions.live import ExecutionTable
 from teleclaude.service.executions.lookup import ExecutionLookup
+from teleclaude.service.executions.plans import Plans
 from teleclaude.service.executions.policy import command_environment, policy_of
 from teleclaude.service.executions.records import ExecutionRecords
 from teleclaude.service.executions.recovery import recover
@@ -56,10 +57,10 @@ class ExecutionPart:
         self._streams = streams
         self._settings = settings
         self._clock = clock
-        self._records = ExecutionRecords(database, bus, clock)
+        self.records = ExecutionRecords(database, bus, clock)
         self.table = ExecutionTable()
-        self.lookup = ExecutionLookup(self.table, self._records, streams, computer)
-        self.keeper = Keeper(table=self.table, records=self._records, streams=streams, tasks=tasks, clock=clock)
+        self.lookup = ExecutionLookup(self.table, self.records, streams, computer)
+        self.keeper = Keeper(table=self.table, records=self.records, streams=streams, tasks=tasks, clock=clock)
         self._runner = Runner(
             tasks,
             clock,
@@ -72,7 +73,7 @@ class ExecutionPart:
             computer=computer,
             table=self.table,
             lookup=self.lookup,
-            records=self._records,
+            records=self.records,
             streams=streams,
             keeper=self.keeper,
             commands=self.commands,
@@ -80,12 +81,14 @@ class ExecutionPart:
             settings=settings,
             clock=clock,
         )
-        self.retention = Retention(self._records, settings, clock, self.executions.drop)
+        self.plans = Plans(launch=self.executions.launch, database=database, bus=bus, tasks=tasks, clock=clock)
+        self.retention = Retention(self.records, settings, clock, drop=self.executions.drop, trim=self.plans.trim)
 
     async def __aenter__(self) -> Self:
         if not become_subreaper():
             log.warning("no_subreaper", detail="descendants that leave their session are found by descent only")
-        await recover(self._records, self._streams, self._clock)
+        await recover(self.records, self._streams, self._clock)
+        await self.plans.recover()
         await self._runner.__aenter__()
         self._settings.on_change(self.commands.resettle)
         self._tasks.spawn(self.retention.run, name="retention", owner=OWNER, policy=TaskPolicy.RESTART)
@@ -98,10 +101,12 @@ class ExecutionPart:
 
     async def stop(self) -> None:
         """End every command and store how. Does nothing the second time."""
+        await self.plans.stop()
         await self.commands.stop()
+        await self.plans.settle()
 
     def handlers(self) -> Mapping[type[Command[Any]], Handler]:
-        return self.executions.handlers()
+        return {**self.executions.handlers(), **self.plans.handlers()}
 
     async def check(self) -> Check:
         """Whether programs can be started."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -17,14 +17,16 @@ log = structlog.get_logger(__name__)
 SECONDS = 30.0
 
 Drop = Callable[[Execution], Awaitable[None]]
+Trim = Callable[[datetime, int], Awaitable[None]]
 
 
 class Retention:
-    def __init__(self, records: ExecutionRecords, settings: Settings, clock: Clock, drop: Drop) -> None:
+    def __init__(self, records: ExecutionRecords, settings: Settings, clock: Clock, *, drop: Drop, trim: Trim) -> None:
         self._records = records
         self._settings = settings
         self._clock = clock
         self._drop = drop
+        self._trim = trim
 
     async def run(self) -> None:
         while True:
@@ -37,6 +39,7 @@ class Retention:
         """
         limits = self._settings.current.executions
         before = self._clock.now() - timedelta(milliseconds=limits.retention_ms)
+        await self._trim(before, limits.max_kept)
         dropped = 0
         while ids := await self._records.superfluous(before, limits.max_kept):
             for execution_id in ids:
