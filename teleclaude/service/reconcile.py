@@ -56,6 +56,8 @@ class Reconciler:
         by_marker = {info.marker: info for info in infos if info.marker}
         adopted = 0
         for session in stored:
+            if self._table.find(session.id) is not None:
+                continue  # taken over by an attempt that tmux cut short
             live = Live(session, self._streams.get(session.id))
             self._table.insert(live, operation="daemon.adopt")
             adopted += await self._adopt_one(live, self._pane_of(session, by_marker, infos))
@@ -171,7 +173,10 @@ class Reconciler:
             return
         if info.pid != pane.pid:
             await self._respawned(live, info)
-        elif not info.piped:
+        elif live.process is None:
+            await self._recorders.resume(live, info)
+            await self._terminals.watch(live)
+        elif not info.piped or self._recorders.ended(live):
             self._recorders.lost(live)
         if info.title != live.session.title:
             live.session = replace(live.session, title=info.title)

@@ -38,6 +38,10 @@ class Recorders:
         """Whether everything the pane prints is being recorded, for certain."""
         return live.stream.settled and live.stream.recorder_alive() is True
 
+    def ended(self, live: Live) -> bool:
+        """Whether nothing records the pane any more; tmux itself notices that only with the next output."""
+        return live.recorder is None or live.recorder.ended
+
     async def watch(self, live: Live) -> None:
         """Follow the newest recorder of a session that has just started or was taken over."""
         await self._settle(live)

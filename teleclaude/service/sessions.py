@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from teleclaude.clock import Clock
-from teleclaude.errors import BusyError, ConflictError, ExitedError, InvalidError, NotFoundError
+from teleclaude.errors import BusyError, ConflictError, ExitedError, InvalidError, NotFoundError, UnavailableError
 from teleclaude.events import SessionChanged
 from teleclaude.model import Agent, Kind, Principal, Screen, Session, SessionSpec, Starting
 from teleclaude.process.breaker import SpawnBreaker
@@ -115,8 +115,6 @@ class Sessions:
 
     async def create(self, principal: Principal, command: CreateSession) -> SessionView:
         require_local(command.computer, self._computer, operation=command.operation)
-        if command.kind is not Kind.TERMINAL:
-            raise InvalidError("this daemon offers sessions of kind terminal only", operation=command.operation)
         spec = await asyncio.to_thread(build_spec, command, principal, self._settings.current)
         with guarded(self._breaker):
             live = await self._reserve(principal, command, spec)
@@ -285,9 +283,13 @@ class Sessions:
 
     async def _open(self, principal: Principal, reference: str, operation: str) -> Live:
         found: Found = await self._lookup.find(principal, reference, operation=operation)
-        if found.live is None:
-            raise ExitedError(f"session {reference} has ended; restart it first", operation=operation)
-        return found.live
+        if found.live is not None:
+            return found.live
+        if found.session.is_live:
+            raise UnavailableError(
+                f"session {reference} waits for tmux, which does not answer; try again later", operation=operation
+            )
+        raise ExitedError(f"session {reference} has ended; restart it first", operation=operation)
 
     def _view(self, live: Live) -> SessionView:
         return self._views.session(live.session, live.stream)

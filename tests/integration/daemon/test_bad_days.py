@@ -248,3 +248,49 @@ async def test_garbage_on_the_socket_harms_nobody() -> None:
             writer.write(garbage)
             writer.close()
         assert (await client.get("/health"))["status"] == "ok"
+
+
+async def test_a_daemon_that_meets_a_stopped_tmux_adopts_once_it_answers() -> None:
+    async with daemon_process({"TELECLAUDE_TMUX__COMMAND_TIMEOUT_MS": "500"}) as daemon:
+        async with Client(daemon.socket) as client:
+            made = [await client.new(["bash", "-c", "stty -echo; exec cat"], name=f"s{n}") for n in range(3)]
+        await daemon.kill()
+        server = daemon.tmux_pid()
+        assert server is not None
+        os.kill(server, signal.SIGSTOP)
+        try:
+            await daemon.start()
+            async with Client(daemon.socket) as client:
+                assert (await client.get("/sessions/s1"))["state"] == "running"
+                refused = await client.post("/sessions/s1/input", {"text": "x"}, expect=503)
+                assert refused["code"] == "unavailable"
+                assert (await client.get("/ready", expect=503))["checks"]["tmux"]["ok"] is False
+        finally:
+            os.kill(server, signal.SIGCONT)
+        async with Client(daemon.socket) as client:
+
+            async def typed() -> bool:
+                async with client.http.post(client.url("/sessions/s1/input"), json={"text": "back"}) as response:
+                    return response.status == 200
+
+            await eventually(typed, timeout=15)
+            assert (await client.wait("s1", text="back\n"))["outcome"] == "matched"
+            listed = (await client.get("/sessions", params={"state": "running"}))["sessions"]
+            assert {session["id"] for session in listed} == {session["id"] for session in made}
+
+
+async def test_a_recorder_killed_in_silence_is_replaced_before_the_next_word() -> None:
+    async with daemon_process() as daemon, Client(daemon.socket) as client:
+        await client.new(["bash", "-c", "stty -echo; exec cat"], name="cat")
+        await client.text("cat", "before")
+        await client.wait("cat", text="before\n")
+        folder = next(Path(daemon.state / "streams").rglob("*.pid")).parent
+
+        def recorders() -> list[int]:
+            return sorted(int(file.read_text().split()[0]) for file in folder.glob("*.pid"))
+
+        first = recorders()
+        os.kill(first[-1], signal.SIGKILL)
+        await eventually(lambda: recorders()[-1] != first[-1] or len(recorders()) > 1, timeout=3)
+        await client.text("cat", "after")
+        assert (await client.wait("cat", text="after\n"))["outcome"] == "matched"
