@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from teleclaude.wire import audit, sessions, tokens
+from teleclaude.wire import audit, places, sessions, tokens
 from teleclaude_rest import docs, events, handlers, rpc, sse, stream, texts, tty
 from teleclaude_rest.execution_routes import EXECUTION_ROUTES
 from teleclaude_rest.methods import methods
+from teleclaude_rest.python_routes import PYTHON_ROUTES
 from teleclaude_rest.route import Media, Route
 
 SESSION = (Media(handlers.JSON, sessions.SessionView),)
@@ -213,7 +214,32 @@ ROUTES: tuple[Route, ...] = (
         SESSION,
         command=sessions.RestartSession,
     ),
+    Route(
+        "GET",
+        "/computers",
+        handlers.call,
+        "The computers that can be named",
+        (Media(handlers.JSON, places.ComputerList),),
+        command=places.ListComputers,
+    ),
+    Route(
+        "GET",
+        "/directories",
+        handlers.call,
+        "Where sessions may start",
+        (Media(handlers.JSON, places.DirectoryList),),
+        command=places.ListDirectories,
+    ),
+    Route(
+        "GET",
+        "/agents",
+        handlers.call,
+        "The agents' profiles",
+        (Media(handlers.JSON, places.AgentList),),
+        command=places.ListAgents,
+    ),
     *EXECUTION_ROUTES,
+    *PYTHON_ROUTES,
 )
 
 _rpc.table.update(methods(ROUTES))

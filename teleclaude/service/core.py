@@ -29,6 +29,8 @@ from teleclaude.service.lookup import Lookup
 from teleclaude.service.metrics import Metrics, Reading
 from teleclaude.service.once import Journal
 from teleclaude.service.output import Outputs
+from teleclaude.service.places import Places
+from teleclaude.service.python.part import PythonPart
 from teleclaude.service.reconcile import Reconciler
 from teleclaude.service.recorders import Recorders
 from teleclaude.service.records import Records
@@ -85,6 +87,7 @@ class Core:
         upkeep: Upkeep,
         tokens: Tokens,
         executions: ExecutionPart,
+        python: PythonPart,
     ) -> None:
         self.computer = computer
         self.hub = hub
@@ -97,6 +100,7 @@ class Core:
         self._upkeep = upkeep
         self._tokens = tokens
         self.executions = executions
+        self.python = python
 
     async def __aenter__(self) -> Self:
         await self._parts.bus.start()
@@ -105,6 +109,7 @@ class Core:
         self._parts.settings.on_change(self._resettle)
         await self._adopt()
         await self.executions.__aenter__()
+        await self.python.__aenter__()
         for name, work in (
             ("sweep", self._reconciler.run),
             ("retention", self._upkeep.run_retention),
@@ -114,6 +119,7 @@ class Core:
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
+        await self.python.__aexit__(None, None, None)
         await self.executions.__aexit__(None, None, None)
         for owner in (OWNER, "terminals", "recorders"):
             stuck = await self._parts.tasks.cancel_owner(owner, 2.0)
@@ -124,7 +130,7 @@ class Core:
 
     async def close_intake(self) -> None:
         """Refuse new commands, end executions, and let what is in flight end, for a bounded time."""
-        await asyncio.gather(self.hub.close_intake(), self.executions.stop())
+        await asyncio.gather(self.hub.close_intake(), self.executions.stop(), self.python.stop())
 
     async def note(self, fact: Fact) -> None:
         await self._records.note(fact)
@@ -171,6 +177,18 @@ def build_core(parts: Parts) -> Core:
         database=parts.database,
         bus=parts.bus,
         streams=streams,
+        settings=settings,
+        tasks=tasks,
+        clock=clock,
+    )
+    python = PythonPart(
+        computer=computer,
+        table=table,
+        lookup=lookup,
+        records=records,
+        streams=streams,
+        executions=executions,
+        views=views,
         settings=settings,
         tasks=tasks,
         clock=clock,
@@ -238,14 +256,21 @@ def build_core(parts: Parts) -> Core:
         clock=clock,
         purge=sessions.purge,
     )
-    health = Health({**_probes(parts, breaker), "executions": executions.check})
+    places = Places(computer=computer, settings=settings, clock=clock, sessions=lambda: len(table))
+    health = Health({**_probes(parts, breaker), "executions": executions.check, "python": python.check})
     hub = Service(
-        {**sessions.handlers(), **tokens.handlers(), **executions.handlers(), **audit.handlers()},
+        {
+            **python.handlers(sessions.handlers()),
+            **tokens.handlers(),
+            **executions.handlers(),
+            **audit.handlers(),
+            **places.handlers(),
+        },
         outputs=outputs,
         bus=parts.bus,
         journal=journal,
         health=health,
-        metrics=Metrics([*_readings(parts, table), *executions.readings()]),
+        metrics=Metrics([*_readings(parts, table), *executions.readings(), *python.readings()]),
         tokens=tokens,
         audit=audit,
         limits=Limits(clock),
@@ -264,6 +289,7 @@ def build_core(parts: Parts) -> Core:
         upkeep=upkeep,
         tokens=tokens,
         executions=executions,
+        python=python,
     )
 
 
