@@ -34,6 +34,7 @@ class Contents:
     records: dict[int, Record] = field(default_factory=dict)
     gaps: Gaps = field(default_factory=Gaps)
     gaps_written: bool = True
+    next_number: int = 0
     start: int = 0
     end: int = 0
     written_at: float | None = None
@@ -65,13 +66,17 @@ class StreamDirectory:
         """
         indexes: dict[int, list[int]] = defaultdict(list)
         contents = Contents()
+        claims: list[int] = []
         for entry in self.path.iterdir():
             parsed = parse_name(entry.name)
             if parsed is None:
                 continue
+            contents.next_number = max(contents.next_number, parsed.generation + 1)
             if parsed.index is not None:
                 indexes[parsed.generation].append(parsed.index)
-            elif parsed.kind == "json":
+            elif parsed.kind == "pid":
+                claims.append(parsed.generation)
+            else:
                 contents.records[parsed.generation] = self._read_record(parsed.generation)
         _refuse_orphans(self.path, indexes, contents.records)
         for number, record in sorted(contents.records.items()):
@@ -82,6 +87,9 @@ class StreamDirectory:
             first, last = (min(kept), max(kept)) if kept else (0, -1)
             contents.generations.append(Generation(number, record.segment_bytes, record.base, first, last))
         _refuse_disorder(self.path, contents)
+        for number in claims:
+            if number not in contents.records and number < max(contents.records, default=0):
+                self.remove_claim(number)
         contents.gaps, contents.gaps_written = self._read_gaps()
         self._measure(contents)
         return contents
@@ -100,9 +108,12 @@ class StreamDirectory:
         for kept in segments:
             Path(self.segment(kept.generation, kept.index)).unlink(missing_ok=True)
 
-    def remove_generation(self, number: int) -> None:
-        """Its record and claim. The record goes first: without it a late recorder ends itself."""
+    def remove_record(self, number: int) -> None:
+        """From now on a late recorder of that generation ends itself. The claim stays, and keeps the number in use."""
         (self.path / record_name(number)).unlink(missing_ok=True)
+
+    def remove_claim(self, number: int) -> None:
+        """Only once there is a generation with a higher number."""
         self.pid_file(number).unlink(missing_ok=True)
 
     def _read_record(self, number: int) -> Record:

@@ -35,6 +35,7 @@ class Ledger:
         self.generations = contents.generations
         self.waiting = contents.waiting
         self.records = contents.records
+        self.next_number = contents.next_number
         self.gaps = contents.gaps
         self.start = contents.start
         self.end = contents.end

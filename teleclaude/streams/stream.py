@@ -14,6 +14,7 @@ from teleclaude.model import Bounds, Chunk, Gap
 from teleclaude.streams.directory import Contents, StreamDirectory
 from teleclaude.streams.layout import Kept, recorder_command
 from teleclaude.streams.ledger import Ledger
+from teleclaude.streams.presence import Presence
 from teleclaude.streams.reading import LOOP_READ_BYTES, Reading
 from teleclaude.streams.recorder import RecorderProcess
 from teleclaude.streams.succession import SETTLE_SECONDS, Succession
@@ -51,6 +52,7 @@ class Stream:
         self._files = StreamDirectory(path)
         self._ledger = Ledger(self._files, contents or Contents(), self.tell)
         self._succession = Succession(self._ledger, self._changing)
+        self._presence = Presence(self._ledger)
         self._reading = Reading(self._ledger)
 
     @classmethod
@@ -210,22 +212,22 @@ class Stream:
 
     def recorder(self) -> RecorderProcess | None:
         """The newest recorder that started during this run of the machine, alive or not."""
-        return self._succession.recorder()
+        return self._presence.process()
 
     def recorder_alive(self) -> bool | None:
         """Whether the newest generation is being recorded. None is not known: it may just be starting."""
-        return self._succession.recorder_alive()
+        return self._presence.alive()
 
     async def recorder_started(self, timeout: float) -> RecorderProcess | None:
         """The newest generation's recorder, as soon as it says who it is; None after ``timeout`` seconds."""
-        return await self._succession.recorder_started(timeout)
+        return await self._presence.started(timeout)
 
     async def recorder_ended(self, timeout: float) -> bool:
         """Wait for the newest recorder's end, after which the end of the stream is final; False after ``timeout``.
 
         One that has not started yet has not ended either.
         """
-        return await self._succession.recorder_ended(timeout)
+        return await self._presence.ended(timeout)
 
     # Holes and retention
 

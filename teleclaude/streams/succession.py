@@ -25,7 +25,6 @@ from teleclaude.streams.recorder import (
     RecorderProcess,
     bar,
     claimed_process,
-    end_of,
     force_end,
     is_alive,
     read_claim,
@@ -52,7 +51,8 @@ class Succession:
         self._generations = ledger.generations
         self._waiting = ledger.waiting
         self._records = ledger.records
-        self._next = max(ledger.records, default=-1) + 1
+        self._next = ledger.next_number
+        self._given_up: int | None = None
         self._lock = lock
         self._starved = False
 
@@ -143,59 +143,6 @@ class Succession:
             self._ledger.unwritten_gaps = True
             raise
 
-    def recorder(self) -> RecorderProcess | None:
-        """The newest recorder that was started, alive or not; None when nothing is written down about it."""
-        for number in (*reversed(self._waiting), *(generation.number for generation in self._generations[-1:])):
-            claim = read_claim(self._files.pid_file(number))
-            if claim is not None and claim.process is not None:
-                return claim.process if self._records[number].boot == this_boot() else None
-        return None
-
-    def recorder_alive(self) -> bool | None:
-        """Whether the newest generation is being recorded; None when that is not known (it may just be starting)."""
-        number = next(reversed(self._waiting), None)
-        if number is None:
-            if not self._generations:
-                return False
-            number = self._generations[-1].number
-        if self._records[number].boot != this_boot():
-            return False
-        claim = read_claim(self._files.pid_file(number))
-        if claim is None:
-            return None
-        if claim.barred:
-            return False
-        return None if claim.process is None else is_alive(claim.process)
-
-    async def recorder_started(self, timeout: float) -> RecorderProcess | None:
-        """The newest generation's recorder, once it has written down who it is; None after ``timeout`` seconds."""
-        number = next(reversed(self._waiting), None)
-        if number is None and self._generations:
-            number = self._generations[-1].number
-        if number is None:
-            return None
-        deadline = asyncio.get_running_loop().time() + timeout
-        while True:
-            claim = read_claim(self._files.pid_file(number))
-            if claim is not None and (claim.process is not None or claim.barred):
-                return claim.process
-            if asyncio.get_running_loop().time() >= deadline:
-                return None
-            await asyncio.sleep(_POLL_SECONDS)
-
-    async def recorder_ended(self, timeout: float) -> bool:
-        """Wait until the newest generation's recorder has ended; False after ``timeout`` seconds.
-
-        One that has not started yet has not ended either.
-        """
-        if self.recorder_alive() is False:
-            return True
-        deadline = asyncio.get_running_loop().time() + timeout
-        process = await self.recorder_started(timeout)
-        if process is None:
-            return self.recorder_alive() is False
-        return await end_of(process, max(0.0, deadline - asyncio.get_running_loop().time()))
-
     async def _begin(self, segment_bytes: int, reason: str | None, base: int) -> int:
         number = self._take_number()
         record = Record(segment_bytes, None, reason, this_boot())
@@ -210,6 +157,9 @@ class Succession:
         else:
             await in_thread(self._files.write_record, number, record)
             self._records[number] = self._waiting[number] = record
+        if self._given_up is not None:
+            await in_thread(self._files.remove_claim, self._given_up)
+            self._given_up = None
         return number
 
     async def _settle_oldest(self, deadline: float) -> None:
@@ -273,7 +223,8 @@ class Succession:
 
     async def _forget_empty(self) -> None:
         for empty in [generation for generation in self._generations[:-1] if generation.is_empty]:
-            await in_thread(self._files.remove_generation, empty.number)
+            await in_thread(self._files.remove_record, empty.number)
+            await in_thread(self._files.remove_claim, empty.number)
             self._generations.remove(empty)
             del self._records[empty.number]
 
@@ -285,8 +236,9 @@ class Succession:
         self._waiting.pop(number, None)
 
     async def _discard(self, number: int) -> None:
-        log.info("generation_discarded", stream=str(self._files.path), generation=number)
-        await in_thread(self._files.remove_generation, number)
+        log.info("generation_discarded", stream=self._ledger.name, generation=number)
+        await in_thread(self._files.remove_record, number)
+        self._given_up = number
         del self._waiting[number]
         del self._records[number]
 

@@ -24,6 +24,7 @@ async def main(path, seed):
     stream = Stream.open(path, 512) if path.exists() else Stream(path, 512)
     await stream.settle(0.05)
     recorders = []
+    has_started = False
 
     def start(command):
         nowhere = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
@@ -32,14 +33,13 @@ async def main(path, seed):
     while True:
         old = recorders.pop() if recorders else None
         command = await stream.begin_generation("recorder_died")
-        if old and chance.random() < 0.3:
+        if old and has_started and chance.random() < 0.3:
             os.kill(old.pid, signal.SIGSTOP)
         if chance.random() < 0.9:
             await asyncio.to_thread(start, command)
             recorders[-1].stdin.write(chance.randbytes(chance.randrange(1, 3000)))
             recorders[-1].stdin.flush()
-            if chance.random() < 0.7:
-                await stream.recorder_started(1)
+            has_started = chance.random() < 0.7 and await stream.recorder_started(1)
         if old:
             old.stdin.close()
         if chance.random() < 0.7:

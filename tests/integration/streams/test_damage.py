@@ -81,13 +81,39 @@ async def test_cutting_what_is_being_written_is_a_hole_and_the_rest_is_exact(
     assert stream.gaps() == [gap]
 
 
+async def test_what_was_cut_before_anybody_saw_it_is_in_the_hole(stream: Stream, recorders: Recorders) -> None:
+    data = random_bytes(3000)
+    recorder = await recorded(stream, recorders, data[:2000])
+    recorder.write(data[2000:])
+    segment = stream.path / segment_name(0, 0)
+    assert await eventually(lambda: segment.stat().st_size == 3000)
+    os.truncate(segment, 100)
+    assert stream.bounds().end == 3000
+    assert stream.gaps() == [Gap(100, 3000, 2900, "truncated")]
+    recorder.write(b"after")
+    assert await eventually(lambda: stream.bounds().end == 3005)
+    assert await read_all(stream) == data[:100] + b"after"
+
+
+async def test_a_segment_that_vanished_before_anybody_saw_it_is_a_hole(stream: Stream, recorders: Recorders) -> None:
+    data = random_bytes(3 * SEGMENT_BYTES - 10)
+    recorder = await recorded(stream, recorders, data[:100])
+    recorder.write(data[100:])
+    assert await eventually((stream.path / segment_name(0, 2)).exists)
+    (stream.path / segment_name(0, 1)).unlink()
+    assert await eventually(lambda: stream.bounds().end == len(data))
+    assert await read_all(stream) == data[:SEGMENT_BYTES] + data[2 * SEGMENT_BYTES :]
+    assert stream.gaps() == [Gap(SEGMENT_BYTES, 2 * SEGMENT_BYTES, SEGMENT_BYTES, "truncated")]
+
+
 async def test_a_cut_that_nobody_saw_is_found_by_the_hole_it_left(tmp_path: Path, recorders: Recorders) -> None:
     stream = Stream(tmp_path / "s" / "pty", 1 << 20)
     data = random_bytes(300_000)
     recorder = await recorded(stream, recorders, data)
     os.truncate(stream.path / segment_name(0, 0), 5000)
     recorder.write(b"after" * 1000)
-    assert await eventually(lambda: stream.bounds().end == 305_000)
+    assert await eventually(lambda: (stream.path / segment_name(0, 0)).stat().st_size == 305_000)
+    assert stream.bounds().end == 305_000
     assert await read_all(stream) == data[:5000] + b"after" * 1000
     assert stream.gaps() == [Gap(5000, 300_000, 295_000, "truncated")]
 
@@ -96,6 +122,8 @@ async def test_offsets_of_lost_bytes_are_not_used_again(stream: Stream, recorder
     await recorded(stream, recorders, random_bytes(3000))
     os.truncate(stream.path / segment_name(0, 0), 10)
     assert stream.bounds().end == 3000
+    await stream.write_down_gaps()
+    assert (await reopened(stream)).bounds() == Bounds(0, 3000)
     await stream.rearm(recorders.rearm)
     recorders.newest.write(b"new")
     assert await eventually(lambda: stream.bounds().end == 3003)

@@ -14,7 +14,7 @@ import pytest
 from teleclaude.errors import DeadlineError, GapError, NoSpaceError
 from teleclaude.model import Bounds, Chunk, Gap
 from teleclaude.streams import Stream
-from teleclaude.streams.layout import MAX_INDEX, pid_name, record_name, segment_name
+from teleclaude.streams.layout import GAPS_NAME, MAX_INDEX, pid_name, record_name, segment_name
 from teleclaude.tasks import process_start_time
 from tests.integration.streams.support import SEGMENT_BYTES, Recorders, read_all
 from tests.support.wait import eventually
@@ -159,10 +159,28 @@ async def test_a_recorder_that_starts_too_late_records_nothing(stream: Stream, r
     assert stream.settled
     recorder = recorders.start(late)
     assert await asyncio.to_thread(recorder.process.wait, 5) == 1
+    again = await asyncio.to_thread(Stream.open, stream.path, SEGMENT_BYTES)
+    for known in (stream, again):
+        assert "/2.pid" in await known.begin_generation(), "a number that was given out is not given out again"
+        await known.settle(0)
+        (stream.path / "2.pid").unlink()
     first.write(b"b")
     await ends_at(stream, 2)
     assert stream.recorder_alive() is True
     assert stream.gaps() == []
+
+
+async def test_a_number_given_up_leaves_nothing_in_the_end(stream: Stream, recorders: Recorders) -> None:
+    recorders.start(await stream.begin_generation())
+    await stream.recorder_started(5)
+    for _ in range(3):
+        await stream.begin_generation("recorder_died")
+        await stream.settle(0)
+        assert len(list(stream.path.iterdir())) == 3
+    await stream.rearm(recorders.rearm)
+    await stream.recorder_started(5)
+    again = await asyncio.to_thread(Stream.open, stream.path, SEGMENT_BYTES)
+    assert {file.name for file in again.path.iterdir()} == {GAPS_NAME, "4.json", "4.pid"}
 
 
 async def test_a_superseded_recorder_that_starts_too_late_records_nothing(stream: Stream, recorders: Recorders) -> None:

@@ -87,10 +87,12 @@ async def test_deleting_waits_for_what_has_begun(store: StreamStore, recorders: 
     recorders.start(await stream.begin_generation())
     await stream.recorder_started(5)
     await stream.begin_generation("recorder_died")
-    settling = asyncio.gather(stream.settle(0.2), return_exceptions=True)
+    changing = asyncio.gather(stream.settle(0.2), stream.begin_generation(), return_exceptions=True)
     await asyncio.sleep(0.01)
     await store.delete("s1")
-    await settling
+    settled, begun = await changing
+    assert settled is None
+    assert isinstance(begun, NotFoundError)
     assert not store.directory("s1").exists()
     with pytest.raises(NotFoundError):
         await stream.begin_generation()
