@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import structlog
 
 from teleclaude.clock import Clock, timestamp
-from teleclaude.errors import NoSpaceError, TeleclaudeError
+from teleclaude.errors import TeleclaudeError
 from teleclaude.events import ExecutionCreated, ExecutionEnded, ExecutionStateChanged, Fact, OutputGap
 from teleclaude.model import (
     Execution,
@@ -28,7 +28,9 @@ from teleclaude.wire.executions import shown_command
 
 log = structlog.get_logger(__name__)
 
-STORE_TRIES_SECONDS = (0.1, 0.5, 2.0)
+OWNER = "execution-ends"
+STORE_TRIES_SECONDS = (0.1, 0.5)
+RETRY_SECONDS = 5.0
 
 
 class Keeper:
@@ -91,18 +93,24 @@ class Keeper:
         live.tell()
         self._records.save_soon(live.execution, ExecutionStateChanged(status=state.name))
 
+    def note(self, live: LiveExecution, fact: Fact) -> None:
+        """A fact that leaves its state as it is. Stored in order, without making the engine wait."""
+        live.tell()
+        self._records.save_soon(live.execution, fact)
+
     async def finish(self, live: LiveExecution, outcome: Outcome, totals: Mapping[str, StreamTotals]) -> None:
         """The end: stored with its event, then told. ``totals`` is what the engine counted."""
         kept = {name: self._kept(live.sinks[name], totals.get(name, StreamTotals())) for name in STREAMS}
         live.execution = replace(live.execution.moved_to(outcome), streams=kept)
         facts = [*_holes(live), ended_fact(live.execution)]
-        try:
-            await self._store_end(live.execution, facts)
-        finally:
+        if await self._store_end(live.execution, facts, STORE_TRIES_SECONDS):
             self._table.remove(live)
-            live.begun.set()
-            live.ended.set()
-            live.tell()
+        else:
+            # The outcome is known, and is told from memory until it can be stored.
+            self._tasks.spawn(self._store_late(live, facts), name=f"store {live.id}", owner=OWNER)
+        live.begun.set()
+        live.ended.set()
+        live.tell()
         ending = live.execution.ending
         assert ending is not None
         log.info(
@@ -131,18 +139,22 @@ class Keeper:
             truncated=counted.truncated or sink.fault is not None,
         )
 
-    async def _store_end(self, execution: Execution, facts: list[Fact]) -> None:
-        """Try again while the disk is full or slow: the outcome is known and must not get lost."""
-        for pause in (*STORE_TRIES_SECONDS, None):
+    async def _store_end(self, execution: Execution, facts: list[Fact], pauses: Iterable[float]) -> bool:
+        """Whether it was stored, at once or after one of the pauses."""
+        for pause in (0.0, *pauses):
+            if pause:
+                await self._clock.sleep(pause)
             try:
                 await self._records.save(execution, *facts)
-                return
-            except (NoSpaceError, TeleclaudeError) as error:
-                if pause is None:
-                    log.exception("execution_end_not_stored", execution_id=execution.id)
-                    return
-                log.warning("execution_end_waits", execution_id=execution.id, error=str(error))
-            await self._clock.sleep(pause)
+                return True
+            except TeleclaudeError as error:
+                log.warning("execution_end_not_stored", execution_id=execution.id, error=str(error))
+        return False
+
+    async def _store_late(self, live: LiveExecution, facts: list[Fact]) -> None:
+        while not await self._store_end(live.execution, facts, ()):
+            await self._clock.sleep(RETRY_SECONDS)
+        self._table.remove(live)
 
 
 def _holes(live: LiveExecution) -> list[Fact]:
