@@ -83,6 +83,8 @@ class ExecutionsConfig(Section):
     max_output_bytes: Bytes = 16 * MIB
     overflow: Literal["truncate", "fail", "spool"] = "truncate"
     max_spool_bytes: Bytes = GIB
+    max_memory_bytes: Bytes | None = None
+    max_processes: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     allowed: Listed[Exact] | None = None
     retention_ms: Duration = 7 * DAY_MS
     max_kept: Annotated[int, Field(ge=1, le=1_000_000)] = 1000

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from pathlib import Path
 import structlog
 
 from teleclaude import __version__
-from teleclaude.api import AdapterContext, TaskPolicy
+from teleclaude.api import AdapterContext, Check, TaskPolicy
 from teleclaude.bus import Bus
 from teleclaude.clock import SystemClock
 from teleclaude.config import Config, ConfigError, load_config
@@ -23,6 +23,7 @@ from teleclaude.events import AdapterFailed
 from teleclaude.log import configure_logging
 from teleclaude.paths import Paths
 from teleclaude.plugins import Adapters
+from teleclaude.plugins.handlers import EventHandlers, load_handlers
 from teleclaude.service import Core, Parts, Settings, build_core
 from teleclaude.store import Database, EventLog
 from teleclaude.streams import StreamStore, make_watcher
@@ -55,7 +56,8 @@ async def run(startup: Startup) -> int:
         context = _context_maker(startup, settings, tasks, core)
         failed = _failure_noter(tasks, core)
         adapters = await stack.enter_async_context(Adapters(context, on_failure=failed))
-        core.health.adapters = adapters.checks
+        handlers = await stack.enter_async_context(EventHandlers(load_handlers(), bus=core.bus, tasks=tasks))
+        core.health.adapters = _checks(adapters, handlers)
         await _say_ready(startup, core)
         _spawn_watchdog(startup.notifier, tasks, clock)
         status = await _until_stopped(stop, tasks)
@@ -65,6 +67,13 @@ async def run(startup: Startup) -> int:
         await core.close_intake()
     log.info("stopped", status=status)
     return status
+
+
+def _checks(adapters: Adapters, handlers: EventHandlers) -> Callable[[], Awaitable[Mapping[str, Check]]]:
+    async def checks() -> Mapping[str, Check]:
+        return {**await adapters.checks(), **handlers.checks()}
+
+    return checks
 
 
 async def _enter_core(

@@ -132,6 +132,11 @@ class Core:
         """Refuse new commands, end executions, and let what is in flight end, for a bounded time."""
         await asyncio.gather(self.hub.close_intake(), self.executions.stop(), self.python.stop())
 
+    @property
+    def bus(self) -> Bus:
+        """Where everything that happens is told."""
+        return self._parts.bus
+
     async def note(self, fact: Fact) -> None:
         await self._records.note(fact)
 

@@ -11,7 +11,7 @@ import structlog
 from teleclaude.api import Check, TaskPolicy
 from teleclaude.bus import Bus
 from teleclaude.clock import Clock
-from teleclaude.process import Runner, become_subreaper, find_delegated
+from teleclaude.process import Runner, become_subreaper
 from teleclaude.service.executions.commands import Commands
 from teleclaude.service.executions.handlers import Executions, Handler
 from teleclaude.service.executions.keeper import Keeper
@@ -20,7 +20,7 @@ from teleclaude.service.executions.lifetime import Lifetimes
 from teleclaude.service.executions.live import ExecutionTable
 from teleclaude.service.executions.lookup import ExecutionLookup
 from teleclaude.service.executions.plans import Plans
-from teleclaude.service.executions.policy import command_environment, policy_of
+from teleclaude.service.executions.policy import cgroups_of, command_environment, policy_of
 from teleclaude.service.executions.records import ExecutionRecords
 from teleclaude.service.executions.recovery import recover
 from teleclaude.service.executions.retention import Retention
@@ -66,7 +66,7 @@ class ExecutionPart:
             clock,
             policy_of(settings.current),
             command_environment(os.environ),
-            cgroups=find_delegated(),
+            cgroups=cgroups_of(settings.current),
         )
         self.commands = Commands(keeper=self.keeper, runner=self._runner, tasks=tasks, clock=clock)
         self.executions = Executions(

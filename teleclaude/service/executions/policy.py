@@ -1,12 +1,17 @@
-"""The ``executions`` section as the process layer needs it. Pure."""
+"""The ``executions`` section as the process layer needs it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+
+import structlog
 
 from teleclaude.config import Config
 from teleclaude.model import Overflow
-from teleclaude.process import ExecutionPolicy
+from teleclaude.process import CgroupRoot, ExecutionPolicy, find_delegated
+
+log = structlog.get_logger(__name__)
 
 _DAEMON_ONLY = ("NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES")
 
@@ -24,6 +29,16 @@ def policy_of(config: Config) -> ExecutionPolicy:
         max_spool_bytes=section.max_spool_bytes,
         allowed=None if section.allowed is None else tuple(section.allowed),
     )
+
+
+def cgroups_of(config: Config) -> CgroupRoot | None:
+    """Where commands get control groups of their own, with the configured caps; None where none is delegated to us."""
+    root, section = find_delegated(), config.executions
+    if root is None:
+        if section.max_memory_bytes is not None or section.max_processes is not None:
+            log.warning("caps_not_enforced", detail="no control group is delegated to the daemon")
+        return None
+    return replace(root, pids_max=section.max_processes, memory_max_bytes=section.max_memory_bytes)
 
 
 def command_environment(environ: Mapping[str, str]) -> dict[str, str]:
