@@ -86,6 +86,23 @@ class ExecutionEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class ExecutionInputRequested:
+    """A Python cell asks a question; ``execution.input`` answers the oldest."""
+
+    type: ClassVar[str] = "execution.input"
+    prompt: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionHealth:
+    """Whether a Python session's interpreter answers; a restart helps where it does not."""
+
+    type: ClassVar[str] = "session.health"
+    responsive: bool
+    missed: int
+
+
+@dataclass(frozen=True, slots=True)
 class ExecutionDeleted:
     """Record and streams are gone."""
 
@@ -136,9 +153,11 @@ Fact = (
     | SessionExited
     | SessionChanged
     | SessionDeleted
+    | SessionHealth
     | ExecutionCreated
     | ExecutionStateChanged
     | ExecutionEnded
+    | ExecutionInputRequested
     | ExecutionDeleted
     | PlanStepChanged
     | PlanEnded

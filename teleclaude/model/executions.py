@@ -92,21 +92,30 @@ class StreamTotals:
 
 @dataclass(frozen=True, slots=True)
 class CellResult:
-    """The value of a Python cell; ``value`` is JSON or None, ``display`` maps MIME types to representations."""
+    """The value of a Python cell; ``value`` is JSON or None, ``display`` maps MIME types to representations.
+
+    ``truncated`` says that ``repr`` is not all of it.
+    """
 
     repr: str
     value: object = None
     execution_count: int | None = None
     display: Mapping[str, object] | None = None
+    truncated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ExecutionError:
-    """Why it failed, for a person; ``traceback`` holds lines of the user's own code only."""
+    """Why it failed, for a person; ``traceback`` holds lines of the user's own code only.
+
+    ``line`` and ``offset`` say where a cell is no Python, counted from 1.
+    """
 
     type: str
     message: str
     traceback: tuple[str, ...] = ()
+    line: int | None = None
+    offset: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,9 @@ from teleclaude.python.cell import RunningCell
 from teleclaude.python.pool import WorkerPool
 from teleclaude.python.process import WorkerProcess
 from teleclaude.python.session import Listener, PythonSession
-from teleclaude.python.settings import CellSpec, Place, PythonSettings
+from teleclaude.python.settings import Place, PythonSettings
 
 __all__ = [
-    "CellSpec",
     "Listener",
     "Place",
     "PythonSession",

@@ -4,28 +4,30 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from signal import Signals
 
 from teleclaude.clock import Clock
 from teleclaude.errors import ConflictError, ExitedError, IndeterminateError
 from teleclaude.model import (
+    CellSpec,
     ExecutionState,
     LiveState,
     Outcome,
     PausedState,
     QueuedState,
     RunningState,
+    StartingState,
     StoppingState,
     StreamTotals,
 )
 from teleclaude.process import Sink
 from teleclaude.process.outcome import StopCause
 from teleclaude.process.signals import parse_signal
-from teleclaude.python.messages import InputOver, InputRequest, Result
+from teleclaude.python.messages import InputOver, InputRequest, Result, Started
 from teleclaude.python.outcome import CellSeen, decide
 from teleclaude.python.output import CellOutput
 from teleclaude.python.process import WorkerProcess
-from teleclaude.python.settings import CellSpec
 
 Changed = Callable[[LiveState], None]
 Asked = Callable[[str], None]
@@ -61,6 +63,7 @@ class RunningCell:
         self._outputs: dict[str, CellOutput] = {}
         self._questions: list[int] = []
         self._stdin_closed = False
+        self._started_at: datetime | None = None
         self._began = 0.0
         self._control = asyncio.Lock()
 
@@ -75,6 +78,11 @@ class RunningCell:
     @property
     def is_paused(self) -> bool:
         return isinstance(self._state, PausedState)
+
+    @property
+    def needs_input(self) -> bool:
+        """Whether a question waits for its answer."""
+        return bool(self._questions)
 
     @property
     def totals(self) -> dict[str, StreamTotals]:
@@ -111,12 +119,13 @@ class RunningCell:
             worker = self._require_started("execution.pause")
             if self.is_paused:
                 return
+            if not isinstance(self._state, RunningState):
+                raise ConflictError("it begins or is being ended; look at it again", operation="execution.pause")
             if not await worker.pause():
                 raise IndeterminateError(
                     "not every process could be stopped in time, so all go on", operation="execution.pause"
                 )
-            if isinstance(self._state, RunningState):
-                self._move(PausedState(self._state.started_at))
+            self._move(PausedState(self._state.started_at))
 
     async def resume(self) -> None:
         """Let a paused cell go on. Does nothing when it runs."""
@@ -160,8 +169,11 @@ class RunningCell:
         if isinstance(self._state, RunningState | PausedState):
             self._move(StoppingState(self._state.started_at))
 
-    async def hear(self, message: InputRequest | InputOver) -> None:
-        """A question of the worker, or that one is settled."""
+    async def hear(self, message: Started | InputRequest | InputOver) -> None:
+        """Its code begins, asks a question, or waits for no answer any more."""
+        if isinstance(message, Started):
+            self._move_on()
+            return
         if isinstance(message, InputOver):
             self._questions = [number for number in self._questions if number != message.request]
             return
@@ -176,18 +188,21 @@ class RunningCell:
         self._worker = worker
         self._outputs = outputs
         self._began = self._clock.monotonic()
-        self._move(RunningState(self._clock.now()))
+        self._started_at = self._clock.now()
+        self._move(StartingState())
 
     def finish(self, result: Result | None, *, died: WorkerProcess | None = None, fault: str | None = None) -> Outcome:
         """The only place that sets the outcome. ``died`` is the worker that ended under it, or before it began;
         ``fault`` says why we could not run it.
         """
-        started = self._worker is not None
+        started = self._started_at is not None
+        if result is not None or self.stopping.done():
+            self._move_on()
         cause = self.stopping.result() if self.stopping.done() else None
         self._outcome = self._state = decide(
             CellSeen(
                 completed_at=self._clock.now(),
-                started_at=getattr(self._state, "started_at", None),
+                started_at=self._started_at,
                 duration_ms=round((self._clock.monotonic() - self._began) * 1000) if started else None,
                 cause=cause,
                 result=result,
@@ -223,6 +238,14 @@ class RunningCell:
         if worker is None:
             raise ConflictError("the cell has not begun; wait for it, or cancel it", operation=operation)
         return worker
+
+    def _move_on(self) -> None:
+        """From starting to running; or, when it was told to stop meanwhile, through running to stopping."""
+        if self._started_at is None or not isinstance(self._state, StartingState):
+            return
+        self._move(RunningState(self._started_at))
+        if self.stopping.done():
+            self._move(StoppingState(self._started_at))
 
     def _move(self, state: LiveState) -> None:
         self._state = state

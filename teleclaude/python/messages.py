@@ -35,6 +35,13 @@ class Beat(_FromWorker):
     uptime_ms: int
 
 
+class Started(_FromWorker):
+    """The cell's code is about to run: it is Python, and from now on an interrupt meets it."""
+
+    op: Literal["started"]
+    id: str
+
+
 class InputRequest(_FromWorker):
     """The cell ``id`` asks a question."""
 
@@ -85,7 +92,10 @@ class Reply(_FromWorker):
     error: Failure | None
 
 
-FromWorker = Booted | Ready | Beat | InputRequest | InputOver | Result | Reply
+Told = Beat | Started | InputRequest | InputOver
+"""What a worker says without being asked for it, or in between."""
+
+FromWorker = Booted | Ready | Told | Result | Reply
 
 _FROM_WORKER: TypeAdapter[FromWorker] = TypeAdapter(Annotated[FromWorker, Field(discriminator="op")])
 

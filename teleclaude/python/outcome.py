@@ -71,11 +71,12 @@ def _value(result: Result) -> CellResult | None:
         value=result.value,
         execution_count=result.count,
         display=dict(result.display) or None,
+        truncated=result.truncated,
     )
 
 
 def _error(failure: Failure) -> ExecutionError:
-    return ExecutionError(failure.type, failure.message, tuple(failure.traceback))
+    return ExecutionError(failure.type, failure.message, tuple(failure.traceback), failure.line, failure.offset)
 
 
 def _death(seen: CellSeen) -> ExecutionError:

@@ -21,7 +21,7 @@ from teleclaude.process.signals import signal_name
 from teleclaude.python.channel import Channel
 from teleclaude.python.errors import ProtocolError
 from teleclaude.python.launch import Launched, launch
-from teleclaude.python.messages import Beat, Booted, FromWorker, InputOver, InputRequest, Ready, Reply, Result, parse
+from teleclaude.python.messages import Booted, FromWorker, Ready, Reply, Result, Told, parse
 from teleclaude.python.output import Late
 from teleclaude.python.pace import Pace
 from teleclaude.python.settings import Place, PythonSettings
@@ -34,7 +34,7 @@ log = structlog.get_logger(__name__)
 Answer = Result | Reply | None
 """None: the worker ended before it answered."""
 
-Said = Callable[[Beat | InputRequest | InputOver], Awaitable[None]]
+Said = Callable[[Told], Awaitable[None]]
 
 _TAIL_BYTES = 4096
 _MESSAGES_A_SECOND, _MESSAGES_AT_ONCE = 5000, 500
@@ -309,5 +309,5 @@ class WorkerProcess:
             self._progress.set_result(None)
 
 
-async def _ignore(message: Beat | InputRequest | InputOver) -> None:
+async def _ignore(message: Told) -> None:
     """For a worker that has no session yet."""

@@ -22,16 +22,18 @@ from teleclaude.errors import (
     TeleclaudeError,
     TooLargeError,
 )
+from teleclaude.model import CellSpec
 from teleclaude.process import Sink
 from teleclaude.process.outcome import LeaderExit, StopCause
+from teleclaude.process.signals import parse_signal
 from teleclaude.python.cell import Asked, Changed, RunningCell
 from teleclaude.python.errors import ProtocolError
 from teleclaude.python.health import Heartbeats
-from teleclaude.python.messages import Beat, InputOver, InputRequest, Reply
+from teleclaude.python.messages import Beat, Reply, Told
 from teleclaude.python.output import Late
 from teleclaude.python.pool import WorkerPool
 from teleclaude.python.process import WorkerProcess, discard
-from teleclaude.python.settings import CellSpec, Place, PythonSettings
+from teleclaude.python.settings import Place, PythonSettings
 from teleclaude.python.turn import Turns, close_sinks
 from teleclaude.python.worker.frames import MAX_FRAME_BYTES, FrameTooLargeError, Message, encode
 
@@ -76,9 +78,10 @@ class PythonSession:
         clock: Clock,
         listener: Listener,
         late: Late = discard,
+        epoch: int = 1,
     ) -> None:
         self.id = session_id
-        self.epoch = 1
+        self.epoch = epoch
         self._place = place
         self._settings = settings
         self._pool = pool
@@ -113,12 +116,22 @@ class PythonSession:
         return self._exit
 
     @property
+    def last_exit(self) -> LeaderExit:
+        """How the latest worker ended, once it has."""
+        return LeaderExit() if self._worker is None else self._worker.exit
+
+    @property
     def pid(self) -> int | None:
         return None if self._worker is None else self._worker.pid
 
     @property
     def is_busy(self) -> bool:
         return self._current is not None or bool(self._queue) or self._turn.locked()
+
+    @property
+    def needs_input(self) -> bool:
+        """Whether its cell asks a question."""
+        return self._current is not None and self._current.needs_input
 
     @property
     def is_responsive(self) -> bool:
@@ -130,6 +143,17 @@ class PythonSession:
         self._tasks.spawn(self._serve(), name="serve", owner=self._owner)
         self._tasks.spawn(self._watch_health(), name="health", owner=self._owner)
 
+    def admit(self, spec: CellSpec) -> None:
+        """Whether a cell may be submitted now. Raises ``BusyError`` while another cell runs, unless ``spec.queue`` is
+        set; ``LimitError`` when too many wait; ``ExitedError`` when there is no worker; ``TooLargeError``.
+        """
+        self._require_worker("execution.start")
+        if not spec.queue and self._keeps_waiting():
+            raise BusyError("the session is busy; wait for it, or send queue true", operation="execution.start")
+        if len(self._queue) >= self._settings.max_queued:
+            raise LimitError(f"{len(self._queue)} cells wait already; send it later", operation="execution.start")
+        _check_size({"op": "execute", "code": spec.code}, "execution.start")
+
     def submit(
         self,
         cell_id: str,
@@ -139,18 +163,13 @@ class PythonSession:
         changed: Changed = lambda state: None,
         asks: Asked = lambda prompt: None,
     ) -> RunningCell:
-        """Take a cell; from now on it has an outcome, and ``sinks`` (``stdout``, ``stderr``) are closed by it.
+        """Take a cell that was admitted; from now on it has an outcome, and closes ``sinks`` (``stdout``, ``stderr``).
 
-        Raises ``RuntimeError`` outside a running loop; ``BusyError`` while another cell runs, unless ``spec.queue`` is
-        set; ``LimitError`` when too many wait; ``ExitedError`` when there is no worker; ``TooLargeError``.
+        Raises ``RuntimeError`` outside a running loop and ``ExitedError`` when the session is closed.
         """
         asyncio.get_running_loop()
-        self._require_worker("execution.start")
-        if not spec.queue and self._keeps_waiting():
-            raise BusyError("the session is busy; wait for it, or send queue true", operation="execution.start")
-        if len(self._queue) >= self._settings.max_queued:
-            raise LimitError(f"{len(self._queue)} cells wait already; send it later", operation="execution.start")
-        _check_size({"op": "execute", "id": cell_id, "code": spec.code}, "execution.start")
+        if self._closed:
+            raise ExitedError("the session is closed", operation="execution.start")
         cell = RunningCell(cell_id, spec, sinks, clock=self._clock, changed=changed, asks=asks)
         self._queue.append(cell)
         self._wanted.set()
@@ -180,6 +199,15 @@ class PythonSession:
         """Read back what ``save`` wrote, and nothing else; answers ``{restored, removed, kept, missing}``."""
         return await self._request("session.restore", {"op": "restore"}, (descriptor,))
 
+    async def signal(self, name: str) -> None:
+        """Send a signal to the cell that runs, else to the worker. Raises ``InvalidError`` for an unknown name."""
+        sig = parse_signal(name, operation="session.signal")
+        worker = self._require_worker("session.signal")
+        if self._current is not None:
+            await self._current.signal(name)
+        else:
+            worker.signal(sig)
+
     async def restart(self) -> int:
         """A new worker, whatever the old one does; cells that run or wait are cancelled. Answers the new epoch.
 
@@ -195,15 +223,19 @@ class PythonSession:
                 await self._replace()
         return self.epoch
 
-    async def aclose(self) -> None:
-        """Cancel what runs and end the worker. Does nothing the second time."""
+    async def aclose(self, grace: float | None = None) -> None:
+        """Cancel what runs and end the worker, which may take ``grace`` seconds (``grace_ms``) when it is idle. Does
+        nothing the second time.
+        """
         if self._closed:
             return
+        if grace is None:
+            grace = self._settings.grace_ms / 1000
         self._closed = True
         self._stop_all()
         current = self._current
         if self._worker is not None:
-            await self._worker.aclose(grace=0 if current else self._settings.grace_ms / 1000)
+            await self._worker.aclose(grace=0 if current else grace)
         if current is not None:
             await current.wait()
         while self._queue:
@@ -318,13 +350,13 @@ class PythonSession:
             log.warning("worker_died", session_id=self.id, epoch=self.epoch, code=how.code, signal=how.signal)
             self._listener.exited(how)
 
-    async def _hear(self, message: Beat | InputRequest | InputOver) -> None:
+    async def _hear(self, message: Told) -> None:
         if isinstance(message, Beat):
             self._hear_beat(message)
             return
         cell = self._current
         if cell is None or cell.id != message.id:
-            raise ProtocolError(f"a question of {message.id!r}, which does not run")
+            raise ProtocolError(f"news of {message.id!r}, which does not run")
         await cell.hear(message)
 
     def _hear_beat(self, beat: Beat) -> None:

@@ -34,13 +34,3 @@ class Place:
 
     cwd: str
     env: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class CellSpec:
-    """A cell as it was asked for. ``timeout_ms`` None: it may run for ever."""
-
-    code: str
-    timeout_ms: int | None = None
-    allow_stdin: bool = False
-    queue: bool = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from teleclaude.clock import Clock, timestamp
@@ -21,6 +22,8 @@ class Views:
         self._streams = streams
         self._settings = settings
         self._clock = clock
+        self.python: Callable[[Session], Activity] | None = None
+        """Who knows what Python sessions do."""
 
     def session(self, session: Session, stream: Stream | None = None) -> SessionView:
         stream = stream or self._streams.get(session.id)
@@ -41,9 +44,11 @@ class Views:
         return max(session.created_at, datetime.fromtimestamp(written, UTC))
 
     def activity(self, session: Session, last: datetime) -> Activity:
-        """What can be known from the output alone: working while it writes, else idle; unknown once it has ended."""
+        """Of a terminal, what its output alone tells: working while it writes, else idle; unknown once it has ended."""
         if not isinstance(session.state, Running):
             return Activity.UNKNOWN
+        if session.kind is Kind.PYTHON and self.python is not None:
+            return self.python(session)
         quiet = (self._clock.now() - last).total_seconds()
         return Activity.WORKING if quiet < WORKING_SECONDS else Activity.IDLE
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from teleclaude.clock import SystemClock
-from teleclaude.model import CompletedState, ExecutionError, FailedState, LiveState, Outcome, RunningState
+from teleclaude.model import CellSpec, CompletedState, ExecutionError, FailedState, LiveState, Outcome, RunningState
 from teleclaude.process.outcome import LeaderExit
-from teleclaude.python import CellSpec, Place, PythonSession, PythonSettings, RunningCell, WorkerPool
+from teleclaude.python import Place, PythonSession, PythonSettings, RunningCell, WorkerPool
 from teleclaude.tasks import TaskRegistry
 from tests.support.wait import eventually
 
@@ -92,9 +92,11 @@ class Driven:
 
     def submit(self, code: str, *, sink: Callable[[], MemorySink] = MemorySink, **options: Any) -> Cell:
         stdout, stderr, prompts, states = sink(), sink(), list[str](), list[LiveState]()
+        spec = CellSpec(code, **options)
+        self.session.admit(spec)
         running = self.session.submit(
             f"cell-{next(self._numbers)}",
-            CellSpec(code, **options),
+            spec,
             {"stdout": stdout, "stderr": stderr},
             changed=states.append,
             asks=prompts.append,

@@ -134,6 +134,7 @@ class Engine:
         if cell.error is not None:
             raise cell.error
         self._flags = cell.flags
+        self._link.send({"op": "started", "id": self.running})
         value = self._evaluate(cell.body)
         value = self._evaluate(cell.tail)
         figure = render.take_open_figure()

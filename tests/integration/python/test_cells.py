@@ -98,6 +98,7 @@ async def test_d28_a_syntax_error_carries_line_and_offset(python: Driven) -> Non
     assert outcome.reason is FailureReason.EXCEPTION
     assert outcome.error is not None
     assert outcome.error.type == "SyntaxError"
+    assert (outcome.error.line, outcome.error.offset) == (2, 5)
     assert "line 2" in "\n".join(outcome.error.traceback)
 
 

@@ -14,8 +14,8 @@ import structlog
 
 from teleclaude.clock import SystemClock
 from teleclaude.errors import ExitedError, InvalidError, UnavailableError
-from teleclaude.model import CompletedState
-from teleclaude.python import CellSpec, Place, PythonSession, PythonSettings, WorkerPool
+from teleclaude.model import CellSpec, CompletedState
+from teleclaude.python import Place, PythonSession, PythonSettings, WorkerPool
 from teleclaude.tasks import TaskRegistry
 from tests.support.python import Driven, Heard, Sessions
 from tests.support.wait import eventually

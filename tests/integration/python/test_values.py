@@ -27,6 +27,7 @@ async def test_d21_what_json_cannot_say_has_a_repr_only(python: Driven, code: st
     result = await result_of(python, code)
     assert result.value is None
     assert result.repr
+    assert result.truncated is ("2_000_000" in code)
     assert len(result.repr) <= 64 << 10
 
 
@@ -49,6 +50,7 @@ async def test_d21_a_repr_that_raises_exits_or_never_ends(python: Driven) -> Non
         result = await result_of(python, f"Bad({work})")
         assert result.value is None
         assert "repr failed" in result.repr
+        assert result.truncated
     cell = python.submit("Bad(hang)")
     await cell.printed("go")
     await cell.running.interrupt()

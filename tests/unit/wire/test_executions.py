@@ -165,14 +165,26 @@ def test_a_failed_one_says_why() -> None:
     assert (view["status"], view["reason"], view["exit_code"]) == ("failed", "exception", 0)
     assert (view["started_at"], view["completed_at"]) == ("2026-01-31T09:30:00.000Z", "2026-01-31T09:30:02.000Z")
     assert view["duration_ms"] == 2000
-    assert view["error"] == {"type": "ValueError", "message": "no", "traceback": ["line 1"]}
+    assert view["error"] == {
+        "type": "ValueError",
+        "message": "no",
+        "traceback": ["line 1"],
+        "line": None,
+        "offset": None,
+    }
     assert view["streams"]["stdout"] == {"start": 0, "end": 10, "total": 20, "truncated": True}
 
 
 def test_a_cell_has_a_result() -> None:
     result = CellResult("42", 42, 3, {"text/plain": "42"})
     view = ExecutionView.of(replace(execution(), state=CompletedState(ENDING, result))).model_dump(mode="json")
-    assert view["result"] == {"repr": "42", "value": 42, "execution_count": 3, "display": {"text/plain": "42"}}
+    assert view["result"] == {
+        "repr": "42",
+        "value": 42,
+        "execution_count": 3,
+        "display": {"text/plain": "42"},
+        "truncated": False,
+    }
 
 
 def test_a_running_one_has_a_start() -> None:

@@ -1,0 +1,96 @@
+"""Python sessions put together: one object for the service to enter, ask for handlers and leave."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+from teleclaude.api import Check
+from teleclaude.clock import Clock
+from teleclaude.python import WorkerPool
+from teleclaude.service.executions.part import ExecutionPart
+from teleclaude.service.lookup import Lookup
+from teleclaude.service.metrics import Reading
+from teleclaude.service.python.cells import Cells
+from teleclaude.service.python.handlers import Handler, PythonHandlers
+from teleclaude.service.python.sessions import OWNER, PythonSessions
+from teleclaude.service.python.settings import settings_of
+from teleclaude.service.python.snapshots import Snapshots
+from teleclaude.service.records import Records
+from teleclaude.service.settings import Settings
+from teleclaude.service.table import SessionTable
+from teleclaude.service.views import Views
+from teleclaude.streams import StreamStore
+from teleclaude.tasks import TaskRegistry
+from teleclaude.wire.base import Command
+
+
+class PythonPart:
+    """An async context manager: entering it records the sessions that an earlier daemon took with it, leaving it ends
+    all sessions. Enter it after the executions and leave it before them.
+    """
+
+    def __init__(
+        self,
+        *,
+        computer: str,
+        table: SessionTable,
+        lookup: Lookup,
+        records: Records,
+        streams: StreamStore,
+        executions: ExecutionPart,
+        views: Views,
+        settings: Settings,
+        tasks: TaskRegistry,
+        clock: Clock,
+    ) -> None:
+        self._tasks = tasks
+        self._pool = WorkerPool(settings_of(settings.current), tasks)
+        self.sessions = PythonSessions(
+            table=table,
+            records=records,
+            streams=streams,
+            pool=self._pool,
+            settings=settings,
+            tasks=tasks,
+            clock=clock,
+        )
+        self._handlers = PythonHandlers(
+            computer=computer,
+            table=table,
+            lookup=lookup,
+            streams=streams,
+            sessions=self.sessions,
+            cells=Cells(keeper=executions.keeper, tasks=tasks, clock=clock),
+            snapshots=Snapshots(streams, clock),
+            views=views,
+            settings=settings,
+            clock=clock,
+        )
+        views.python = self.sessions.activity
+
+    async def __aenter__(self) -> Self:
+        await self.sessions.recover()
+        await self._pool.__aenter__()
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.stop()
+        await self._pool.aclose()
+        await self._tasks.cancel_owner(OWNER, 1.0)
+
+    async def stop(self) -> None:
+        """End every session and record how. Does nothing the second time."""
+        await self.sessions.close_all("daemon_stopped")
+
+    def handlers(self, terminals: Mapping[type[Command[Any]], Handler]) -> Mapping[type[Command[Any]], Handler]:
+        """Its own commands, and the ``terminals``' divided by the kind of the session."""
+        return {**self._handlers.over(terminals), **self._handlers.handlers()}
+
+    async def check(self) -> Check:
+        silent = [item.engine.id for item in self.sessions if not item.engine.is_responsive]
+        detail = f"{len(self.sessions)} sessions, {self._pool.warm} warm"
+        return Check(ok=True, detail=f"{detail}; not answering: {', '.join(silent)}" if silent else detail)
+
+    def readings(self) -> list[Reading]:
+        return [("teleclaude_python_sessions", "Live Python sessions", lambda: len(self.sessions))]

@@ -1,0 +1,288 @@
+"""Python sessions through a real daemon's HTTP surface."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.support.daemon import Client, DaemonProcess, daemon_process
+from tests.support.wait import eventually
+
+
+@pytest.fixture(scope="module")
+def daemon() -> Iterator[DaemonProcess]:
+    with asyncio.Runner() as runner:
+        opened = daemon_process({"TELECLAUDE_PYTHON__MAX": "3"})
+        yield runner.run(opened.__aenter__())
+        runner.run(opened.__aexit__(None, None, None))
+
+
+@pytest.fixture
+async def client(daemon: DaemonProcess) -> AsyncIterator[Client]:
+    async with Client(daemon.socket) as opened:
+        yield opened
+        for session in (await opened.get("/sessions"))["sessions"]:
+            await opened.delete(f"/sessions/{session['id']}", params={"purge": "true"})
+
+
+@pytest.fixture
+async def session(client: Client) -> Any:
+    return await client.new(kind="python", name="py")
+
+
+async def run(client: Client, session: Any, code: str, **fields: Any) -> Any:
+    """A cell, once it has ended."""
+    body = {"code": code, "wait_ms": 20_000, **fields}
+    return await client.post(f"/sessions/{session['id']}/executions", body, expect=201)
+
+
+async def output(client: Client, execution: Any, stream: str = "stdout") -> str:
+    url = client.url(f"/executions/{execution['id']}/output")
+    async with client.http.get(url, params={"stream": stream}) as response:
+        return (await response.read()).decode()
+
+
+async def ended(client: Client, execution: Any) -> Any:
+    return await client.get(f"/executions/{execution['id']}", params={"wait_ms": "20000"})
+
+
+async def test_a_session_and_its_cells(client: Client, session: Any) -> None:
+    assert (session["kind"], session["state"], session["epoch"], session["command"]) == ("python", "running", 1, None)
+    first = await run(client, session, "x = 40\nprint('hello')")
+    assert (first["status"], first["result"], first["session_id"]) == ("completed", None, session["id"])
+    assert await output(client, first) == "hello\n"
+    second = await run(client, session, "x + 2")
+    assert second["result"] == {
+        "repr": "42",
+        "value": 42,
+        "execution_count": 2,
+        "display": None,
+        "truncated": False,
+    }
+    assert second["command"] == "x + 2"
+    listed = await client.get("/executions", params={"session": session["id"]})
+    assert [item["id"] for item in listed["executions"]] == [second["id"], first["id"]]
+
+
+async def test_an_error_says_where(client: Client, session: Any) -> None:
+    failed = await run(client, session, "def f():\n    return 1 / 0\nf()")
+    assert (failed["status"], failed["reason"], failed["exit_code"]) == ("failed", "exception", None)
+    assert failed["error"]["type"] == "ZeroDivisionError"
+    assert any("return 1 / 0" in line for line in failed["error"]["traceback"])
+    wrong = await run(client, session, "x = = 1")
+    assert (wrong["error"]["type"], wrong["error"]["line"], wrong["error"]["offset"]) == ("SyntaxError", 1, 5)
+
+
+async def test_busy_queued_and_cancelled(client: Client, session: Any) -> None:
+    path = f"/sessions/{session['id']}/executions"
+    slow = await client.post(path, {"code": "import time; time.sleep(60)"}, expect=201)
+    await eventually(lambda: _has_status(client, slow, "running"))
+    refused = await client.post(path, {"code": "1"}, expect=409)
+    assert refused["code"] == "busy"
+    assert (await client.get(f"/sessions/{session['id']}"))["activity"] == "working"
+    queued = await client.post(path, {"code": "1", "queue": True}, expect=201)
+    assert queued["status"] == "queued"
+    await client.post(f"/executions/{slow['id']}/interrupt")
+    interrupted = await ended(client, slow)
+    assert (interrupted["status"], interrupted["reason"]) == ("failed", "exception")
+    assert interrupted["error"]["type"] == "KeyboardInterrupt"
+    assert (await ended(client, queued))["result"]["value"] == 1
+    assert (await client.get(f"/sessions/{session['id']}"))["activity"] == "idle"
+
+
+async def test_d16_a_cancel_that_costs_the_namespace_says_so(client: Client, session: Any) -> None:
+    code = "import time\nwhile True:\n  try:\n    time.sleep(60)\n  except BaseException: pass"
+    cell = await client.post(f"/sessions/{session['id']}/executions", {"code": code}, expect=201)
+    await eventually(lambda: _has_status(client, cell, "running"))
+    await client.post(f"/executions/{cell['id']}/cancel")
+    cancelled = await ended(client, cell)
+    assert (cancelled["status"], cancelled["namespace_lost"], cancelled["signal"]) == ("cancelled", True, "KILL")
+    assert (await run(client, session, "1 + 1"))["result"]["value"] == 2
+    assert (await client.get(f"/sessions/{session['id']}"))["epoch"] == 2
+
+
+async def test_d24_a_dead_worker_ends_the_session_until_it_is_restarted(client: Client, session: Any) -> None:
+    died = await run(client, session, "import os; os._exit(3)")
+    assert (died["status"], died["reason"], died["exit_code"]) == ("failed", "worker_died", 3)
+    assert died["namespace_lost"] is True
+    await eventually(lambda: _has_state(client, session, "exited"))
+    seen = await client.get(f"/sessions/{session['id']}")
+    assert (seen["exit"]["code"], seen["exit"]["reason"]) == (3, "exited")
+    refused = await client.post(f"/sessions/{session['id']}/executions", {"code": "1"}, expect=409)
+    assert refused["code"] == "exited"
+    again = await client.post(f"/sessions/{session['id']}/restart")
+    assert (again["state"], again["epoch"], again["name"]) == ("running", 2, "py")
+    assert (await run(client, session, "1 + 1"))["result"]["value"] == 2
+
+
+async def test_a_restart_of_a_live_session(client: Client, session: Any) -> None:
+    await run(client, session, "x = 1")
+    assert (await client.post(f"/sessions/{session['id']}/restart"))["epoch"] == 2
+    assert (await run(client, session, "x"))["error"]["type"] == "NameError"
+
+
+async def test_questions_and_answers(client: Client, session: Any) -> None:
+    code = "input('name? ') + '!'"
+    cell = await client.post(f"/sessions/{session['id']}/executions", {"code": code, "allow_stdin": True}, expect=201)
+    await eventually(lambda: _has_activity(client, session, "needs_input"))
+    await client.post(f"/executions/{cell['id']}/input", {"text": "Ada\n"})
+    assert (await ended(client, cell))["result"]["value"] == "Ada!"
+    refused = await run(client, session, "input()")
+    assert refused["error"]["type"] == "EOFError"
+    events = await _events(client, refused)
+    asked = [event["data"] for event in events if event["execution_id"] == cell["id"] and "prompt" in event["data"]]
+    assert asked == [{"prompt": "name? "}]
+
+
+async def test_variables_over_http(client: Client, session: Any) -> None:
+    path = f"/sessions/{session['id']}/variables"
+    await run(client, session, "x = 1\ndef f(): pass")
+    assert await client.get(path) == {
+        "variables": [
+            {"name": "x", "type": "int", "repr": "1"},
+            {"name": "f", "type": "function", "repr": (await client.get(path))["variables"][1]["repr"]},
+        ],
+        "total": 2,
+    }
+    merged = await client.call("PATCH", path, {"values": {"x": [1, None], "f": 5, "Out": 6}, "strategy": "smart"})
+    assert merged == {"updated": ["x"], "skipped": ["f", "Out"]}
+    assert (await run(client, session, "x"))["result"]["value"] == [1, None]
+    wrong = await client.call("PATCH", path, {"values": {}, "strategy": "clever"}, expect=422)
+    assert wrong["code"] == "invalid"
+    assert await client.delete(path) == {"cleared": 2}
+    assert (await run(client, session, "x"))["error"]["type"] == "NameError"
+
+
+async def test_snapshots_over_http(client: Client, session: Any) -> None:
+    path = f"/sessions/{session['id']}/snapshots"
+    await run(client, session, "x = [1]\ndef f(): pass")
+    taken = await client.post(path, {"name": "one"}, expect=201)
+    assert (taken["carried"], [entry["name"] for entry in taken["dropped"]]) == (["x"], ["f"])
+    assert (await client.post(path, {"name": "one"}, expect=409))["code"] == "conflict"
+    await client.post(f"/sessions/{session['id']}/restart")
+    restored = await client.post(f"{path}/one/restore")
+    assert (restored["restored"], restored["missing"]) == (["x"], ["f"])
+    assert (await run(client, session, "x"))["result"]["value"] == [1]
+    assert [entry["name"] for entry in (await client.get(path))["snapshots"]] == ["one"]
+    await client.post(f"{path}/two/restore", expect=404)
+
+
+async def test_the_session_has_a_transcript(client: Client, session: Any) -> None:
+    await run(client, session, "print('one')\n2")
+    await run(client, session, "1 / 0")
+    await run(client, session, "import threading, time\nthreading.Timer(0.05, print, ['late']).start()")
+    await eventually(lambda: _transcript_has(client, session, "late"))
+    text = (await client.all_output(session["id"])).decode()
+    assert text.startswith("one\n2\nTraceback")
+    assert "ZeroDivisionError: division by zero\n" in text
+    waited = await client.wait(session["id"], text="late")
+    assert waited["outcome"] == "matched"
+
+
+async def test_a_terminals_commands_are_refused_plainly(client: Client, session: Any) -> None:
+    for path, body in (("input", {"text": "1"}), ("keys", {"keys": ["Up"]}), ("resize", {"cols": 80, "rows": 24})):
+        refused = await client.post(f"/sessions/{session['id']}/{path}", body, expect=422)
+        assert "executions" in refused["detail"]
+    terminal = await client.new(["sleep", "600"], name="term")
+    cell = await client.post(f"/sessions/{terminal['id']}/executions", {"code": "1"}, expect=422)
+    listing = await client.get(f"/sessions/{terminal['id']}/variables", expect=422)
+    assert "terminal" in cell["detail"]
+    assert "terminal" in listing["detail"]
+    await client.post("/sessions", {"kind": "python", "command": ["ls"]}, expect=422)
+
+
+async def test_limits(client: Client, session: Any) -> None:
+    for _ in range(2):
+        await client.new(kind="python")
+    assert (await client.post("/sessions", {"kind": "python"}, expect=429))["code"] == "limit"
+    await client.post(f"/sessions/{session['id']}/executions", {"code": "1", "timeout_ms": 10**9}, expect=422)
+    await client.post(f"/sessions/{session['id']}/executions", {"code": 1}, expect=422)
+    await client.post(f"/sessions/{session['id']}/executions", {"code": "1", "more": 1}, expect=422)
+    timed = await run(client, session, "import time; time.sleep(60)", timeout_ms=100)
+    assert timed["status"] == "timed_out"
+
+
+async def test_closing_ends_everything(client: Client, daemon: DaemonProcess, session: Any) -> None:
+    cell = await client.post(
+        f"/sessions/{session['id']}/executions",
+        {"code": "import subprocess; subprocess.run(['sleep', '600'])"},
+        expect=201,
+    )
+    await eventually(lambda: any(child.name() == "sleep" for child in _children(daemon)))
+    closed = await client.delete(f"/sessions/{session['id']}")
+    assert (closed["state"], closed["exit"]["reason"]) == ("exited", "closed")
+    assert (await ended(client, cell))["status"] == "cancelled"
+    assert not any(child.name() == "sleep" for child in _children(daemon))
+    await client.delete(f"/sessions/{session['id']}", params={"purge": "true"})
+    await client.get(f"/sessions/{session['id']}", expect=404)
+
+
+async def test_the_signal_of_a_session(client: Client, session: Any) -> None:
+    await client.post(f"/sessions/{session['id']}/signal", {"signal": "KILL"})
+    await eventually(lambda: _has_state(client, session, "exited"))
+    assert (await client.get(f"/sessions/{session['id']}"))["exit"]["signal"] == "KILL"
+
+
+@pytest.mark.parametrize("ending", ["terminate", "kill"])
+async def test_python_sessions_end_with_the_daemon(ending: str) -> None:
+    async with daemon_process() as daemon:
+        async with Client(daemon.socket) as client:
+            session = await client.new(kind="python", name="py")
+            cell = await client.post(
+                f"/sessions/{session['id']}/executions", {"code": "import time; time.sleep(600)"}, expect=201
+            )
+            await eventually(lambda: _has_status(client, cell, "running"))
+        workers = _children(daemon)
+        await (daemon.terminate() if ending == "terminate" else daemon.kill())
+        await eventually(lambda: not any(worker.is_running() and worker.status() != "zombie" for worker in workers), 2)
+        await daemon.start()
+        async with Client(daemon.socket) as client:
+            seen = await client.get(f"/sessions/{session['id']}")
+            state, reason = ("exited", "daemon_stopped") if ending == "terminate" else ("lost", "daemon_ended")
+            assert (seen["state"], seen["exit"]["reason"]) == (state, reason)
+            status = "cancelled" if ending == "terminate" else "lost"
+            assert (await client.get(f"/executions/{cell['id']}"))["status"] == status
+            assert (await client.post(f"/sessions/{session['id']}/restart"))["epoch"] == 2
+            assert (await run(client, session, "1 + 1"))["result"]["value"] == 2
+
+
+def _children(daemon: DaemonProcess) -> list[psutil.Process]:
+    return [
+        child
+        for child in psutil.Process(daemon.pid).children(recursive=True)
+        if not child.name().startswith("tmux") and child.status() != "zombie"
+    ]
+
+
+async def _has_status(client: Client, execution: Any, status: str) -> bool:
+    return bool((await client.get(f"/executions/{execution['id']}"))["status"] == status)
+
+
+async def _has_state(client: Client, session: Any, state: str) -> bool:
+    return bool((await client.get(f"/sessions/{session['id']}"))["state"] == state)
+
+
+async def _has_activity(client: Client, session: Any, activity: str) -> bool:
+    return bool((await client.get(f"/sessions/{session['id']}"))["activity"] == activity)
+
+
+async def _transcript_has(client: Client, session: Any, text: str) -> bool:
+    return text in (await client.all_output(session["id"])).decode()
+
+
+async def _events(client: Client, last: Any) -> list[Any]:
+    """All events up to the end of the execution ``last``."""
+    events: list[Any] = []
+    async with client.http.get(client.url("/events"), params={"after": "0"}) as response:
+        async with asyncio.timeout(10):
+            async for line in response.content:
+                if line.startswith(b"data:"):
+                    events.append(json.loads(line[5:]))
+                    if events[-1]["type"] == "execution.exit" and events[-1]["execution_id"] == last["id"]:
+                        break
+    return events
