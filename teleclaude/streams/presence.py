@@ -18,10 +18,7 @@ class Presence:
 
     def process(self) -> RecorderProcess | None:
         """The newest recorder that was started, alive or not; None when nothing is written down about it."""
-        for number in (
-            *reversed(self._ledger.waiting),
-            *(generation.number for generation in self._ledger.generations[-1:]),
-        ):
+        for number in self._numbers():
             claim = read_claim(self._ledger.files.pid_file(number))
             if claim is not None and claim.process is not None:
                 return claim.process if self._ledger.records[number].boot == this_boot() else None
@@ -29,12 +26,8 @@ class Presence:
 
     def alive(self) -> bool | None:
         """Whether the newest generation is being recorded; None when that is not known (it may just be starting)."""
-        number = next(reversed(self._ledger.waiting), None)
-        if number is None:
-            if not self._ledger.generations:
-                return False
-            number = self._ledger.generations[-1].number
-        if self._ledger.records[number].boot != this_boot():
+        number = next(iter(self._numbers()), None)
+        if number is None or self._ledger.records[number].boot != this_boot():
             return False
         claim = read_claim(self._ledger.files.pid_file(number))
         if claim is None:
@@ -45,9 +38,7 @@ class Presence:
 
     async def started(self, timeout: float) -> RecorderProcess | None:
         """The newest generation's recorder, once it has written down who it is; None after ``timeout`` seconds."""
-        number = next(reversed(self._ledger.waiting), None)
-        if number is None and self._ledger.generations:
-            number = self._ledger.generations[-1].number
+        number = next(iter(self._numbers()), None)
         if number is None:
             return None
         deadline = asyncio.get_running_loop().time() + timeout
@@ -71,3 +62,8 @@ class Presence:
         if process is None:
             return self.alive() is False
         return await end_of(process, max(0.0, deadline - asyncio.get_running_loop().time()))
+
+    def _numbers(self) -> list[int]:
+        """Generations that may be recorded now, the newest first."""
+        based = [generation.number for generation in self._ledger.generations[-1:]]
+        return [*reversed(self._ledger.waiting), *based]

@@ -113,7 +113,8 @@ class StreamStore:
         return sum(stream.known_bytes for stream in self._streams.values())
 
     async def retain(self, *, retention_bytes: int, disk_bytes: int, live: Collection[str]) -> list[Dropped]:
-        """Bring each stream below ``retention_bytes`` and all of them below ``disk_bytes``.
+        """Bring each terminal's stream below ``retention_bytes`` and all streams below ``disk_bytes``: what an execution
+        writes has a cap of its own.
 
         The newest segment stays, unless the disk budget needs it and the owner is not in ``live``. Holes that could
         not be written down before are written down now.
@@ -123,7 +124,7 @@ class StreamStore:
             await stream.write_down_gaps()
             if key[0] in live or key[0] in self._live_before:
                 stream.bounds()
-            if stream.known_bytes > retention_bytes:
+            if key[1] == PTY and stream.known_bytes > retention_bytes:
                 below = within_length(stream.kept(), retention_bytes)
                 await self._drop(key, stream, below, newest_too=False, dropped=dropped)
         self._live_before = frozenset(live)
