@@ -251,6 +251,7 @@ def build_core(parts: Parts) -> Core:
     )
     upkeep = Upkeep(
         table=table,
+        executions=executions.table,
         records=records,
         streams=streams,
         terminals=terminals,

@@ -10,6 +10,7 @@ import structlog
 from teleclaude.clock import Clock
 from teleclaude.errors import TeleclaudeError
 from teleclaude.service.audit import Audit
+from teleclaude.service.executions.live import ExecutionTable
 from teleclaude.service.once import Journal
 from teleclaude.service.records import Records
 from teleclaude.service.settings import Settings
@@ -29,6 +30,7 @@ class Upkeep:
         self,
         *,
         table: SessionTable,
+        executions: ExecutionTable,
         records: Records,
         streams: StreamStore,
         terminals: Terminals,
@@ -40,6 +42,7 @@ class Upkeep:
         purge: Callable[[str], Awaitable[None]],
     ) -> None:
         self._table = table
+        self._executions = executions
         self._records = records
         self._streams = streams
         self._terminals = terminals
@@ -67,7 +70,7 @@ class Upkeep:
 
     async def retain(self) -> None:
         limits = self._settings.current.sessions
-        live = {live.id for live in self._table}
+        live = {live.id for live in self._table} | {live.id for live in self._executions}
         await self._streams.retain(retention_bytes=limits.retention_bytes, disk_bytes=limits.disk_bytes, live=live)
 
     async def purge_ended(self) -> None:

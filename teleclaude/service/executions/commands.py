@@ -95,7 +95,7 @@ class Commands:
     async def _run(self, live: LiveExecution, prepared: Prepared, slot: Slot) -> None:
         with slot:
             outcome, totals = await self._in_turn(live, prepared, slot)
-        await self._keeper.finish(live, outcome, totals)
+            await self._keeper.finish(live, outcome, totals)
 
     async def _in_turn(
         self, live: LiveExecution, prepared: Prepared, slot: Slot
