@@ -14,7 +14,7 @@ from teleclaude.service.settings import Settings
 
 log = structlog.get_logger(__name__)
 
-SECONDS = 30.0
+SECONDS = 5.0
 
 Drop = Callable[[Execution], Awaitable[None]]
 Trim = Callable[[datetime, int], Awaitable[None]]

@@ -108,6 +108,7 @@ async def test_c25_only_ended_ones_go_oldest_first_with_their_files() -> None:
         assert {path.name for path in (daemon.state / "streams").iterdir()} == {one["id"] for one in old[3:]}
         assert await output(client, old[3]) == b"3\n"
         await control(client, running, "cancel")
+        await end(client, running)
 
 
 async def test_b24_failing_starts_fail_at_once_until_one_succeeds() -> None:
