@@ -11,6 +11,7 @@ from teleclaude.cli.commands import (
     keyboard,
     listing,
     logs,
+    py,
     run,
     screen,
     service,
@@ -40,4 +41,5 @@ COMMANDS: tuple[Command, ...] = (
     logs.LOGS,
     wait.WAIT,
     run.RUN,
+    py.PY,
 )

@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -52,8 +52,8 @@ def _run(context: Context) -> int:
         body["stdin"] = _read_input()
     started = client.call("POST", "/executions", body=body)
     path = f"/executions/{started.get('id')}"
-    run = _Execution(context, path)
-    with _ended_by_signals():
+    run = WatchedExecution(context, path)
+    with ended_by_signals():
         if args.json:
             run.wait_quietly()
         else:
@@ -112,12 +112,14 @@ def describe(execution: dict[str, Any]) -> str:
     return " ".join(words)
 
 
-class _Execution:
-    """One running execution, watched from here."""
+class WatchedExecution:
+    """One running execution, watched from here: Ctrl-C interrupts it, a second one ends it."""
 
-    def __init__(self, context: Context, path: str) -> None:
+    def __init__(self, context: Context, path: str, between: Callable[[], None] | None = None) -> None:
+        """``between`` is called now and then while the streams are shown."""
         self._context = context
         self._path = path
+        self._between = between
         self._progress = _Progress()
         self._interrupts = 0
         self._failures: list[BaseException] = []
@@ -138,6 +140,8 @@ class _Execution:
                 if self._failures:
                     break
                 self._progress.tick()
+                if self._between is not None:
+                    self._between()
             except KeyboardInterrupt:
                 self._interrupt()
             except _EndedError:
@@ -234,8 +238,8 @@ class _EndedError(Exception):
 
 
 @contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    """TERM and HUP end the command as well, instead of leaving it behind."""
+def ended_by_signals() -> Iterator[None]:
+    """TERM and HUP end the execution as well, instead of leaving it behind."""
 
     def asked(_number: int, _frame: object) -> None:
         raise _EndedError

@@ -80,13 +80,17 @@ class PythonHandlers:
     def over(self, terminals: Mapping[type[Command[Any]], Handler]) -> Mapping[type[Command[Any]], Handler]:
         """The same commands, with Python sessions answered here and all others by ``terminals``."""
         own: dict[type[Command[Any]], Handler] = {
-            shared.CloseSession: self.close,
             shared.RestartSession: self.restart,
             shared.SignalSession: self.signal,
             **dict.fromkeys(_NO_TERMINAL, _refuse),
         }
         divided = {command: self._divided(handler, terminals[command]) for command, handler in own.items()}
-        return {**terminals, **divided, shared.CreateSession: self._creating(terminals[shared.CreateSession])}
+        return {
+            **terminals,
+            **divided,
+            shared.CreateSession: self._creating(terminals[shared.CreateSession]),
+            shared.CloseSession: self._closing(terminals[shared.CloseSession]),
+        }
 
     def _creating(self, terminal: Handler) -> Handler:
         async def create(principal: Principal, command: shared.CreateSession) -> Any:
@@ -96,11 +100,21 @@ class PythonHandlers:
 
         return create
 
+    def _closing(self, terminal: Handler) -> Handler:
+        async def close(principal: Principal, command: shared.CloseSession) -> Any:
+            found = await self._lookup.find(principal, command.id, operation=command.operation)
+            if found.session.kind is not Kind.PYTHON or found.live is None:
+                return await terminal(principal, command)
+            await self._sessions.close(found.live, command.grace_ms)
+            # It has ended, and what is left to do is the same for all. Another one may have its name by now.
+            return await terminal(principal, command.model_copy(update={"id": found.session.id}))
+
+        return close
+
     def _divided(self, own: Handler, terminal: Handler) -> Handler:
         async def divided(principal: Principal, command: Any) -> Any:
             found = await self._lookup.find(principal, command.id, operation=command.operation)
-            ended = isinstance(command, shared.CloseSession) and found.live is None
-            if found.session.kind is Kind.PYTHON and not ended:
+            if found.session.kind is Kind.PYTHON:
                 return await own(principal, command)
             return await terminal(principal, command)
 
@@ -134,12 +148,6 @@ class PythonHandlers:
         async with live.lifecycle:
             await self._sessions.start_new(live)
         return self._view(live)
-
-    async def close(self, principal: Principal, command: shared.CloseSession) -> SessionView:
-        found = await self._find(principal, command)
-        if found.live is not None:
-            await self._sessions.close(found.live, command.grace_ms)
-        return self._views.session(found.live.session if found.live else found.session, found.stream)
 
     async def restart(self, principal: Principal, command: shared.RestartSession) -> SessionView:
         if command.resume:
