@@ -35,7 +35,6 @@ def main(config_path: str | None = None) -> int:
     configure_logging(config.log.level, config.log.format)
     paths = find_paths(os.environ)
     notifier = Notifier(os.environ)
-    os.umask(0o077)
     try:
         prepare(paths)
         with single_instance(paths.lock, paths.state / "daemon.lock"):

@@ -198,23 +198,42 @@ class _SessionSource:
 
 
 class _TextFollower:
-    """The same items with bytes turned into text."""
+    """The same items with bytes turned into text. A text ends where the next one is best begun, so that its offset
+    resumes exactly, also in the middle of a character or an escape sequence.
+    """
 
     def __init__(self, inner: SourceFollower) -> None:
         self._inner = inner
         self._decoder = TextDecoder()
+        self._shown = inner.offset
+        self._last: OutputItem | None = None
 
     @property
     def offset(self) -> int:
-        return self._inner.offset
+        return self._shown
 
     async def next(self, timeout: float | None = None) -> OutputItem | None:
-        item = await self._inner.next(timeout)
-        if isinstance(item, Gap):
-            self._decoder = TextDecoder()
-        if isinstance(item, Chunk):
-            return OutputText(item.start, item.end, self._decoder.feed(item.data))
-        return item
+        if self._last is not None:
+            last, self._last = self._last, None
+            return last
+        while True:
+            item = await self._inner.next(timeout)
+            if isinstance(item, Chunk):
+                text = self._decoder.feed(item.data)
+                if not text:
+                    continue  # part of a character or nothing but escapes: the next bytes come with their timeout
+                return self._show(text, item.end - self._decoder.pending)
+            if isinstance(item, Gap):
+                self._decoder = TextDecoder()
+                self._shown = item.end
+            elif isinstance(item, OutputExit | OutputHandedOff) and self._decoder.pending:
+                self._last = item
+                return self._show(self._decoder.finish(), self._inner.offset)
+            return item
+
+    def _show(self, text: str, end: int) -> OutputText:
+        start, self._shown = self._shown, end
+        return OutputText(start, end, text)
 
 
 def from_offset(asked: int, start: int, end: int) -> int:

@@ -221,7 +221,7 @@ class Terminals:
         env = {"TELECLAUDE_SESSION_ID": session_id}
         directory = self._scratch / session_id
         try:
-            await asyncio.to_thread(directory.mkdir, 0o700, parents=True, exist_ok=True)
+            await asyncio.to_thread(_make_private, directory)
             env["TMPDIR"] = str(directory)
         except OSError as error:
             log.warning("private_tmpdir_failed", session_id=session_id, error=str(error))
@@ -230,6 +230,11 @@ class Terminals:
     async def forget(self, session_id: str) -> None:
         """Remove a purged session's temporary directory."""
         await asyncio.to_thread(shutil.rmtree, self._scratch / session_id, ignore_errors=True)
+
+
+def _make_private(directory: Path) -> None:
+    directory.parent.mkdir(mode=0o700, exist_ok=True)
+    directory.mkdir(mode=0o700, exist_ok=True)
 
 
 def _reason(dead: DeadStatus) -> str:

@@ -10,7 +10,7 @@ from teleclaude.model import Activity, Chunk, Principal
 from teleclaude.service.lookup import Found, Lookup
 from teleclaude.service.output import Outputs, from_offset
 from teleclaude.service.views import Views
-from teleclaude.streams import make_matcher
+from teleclaude.streams import Match, make_matcher
 from teleclaude.wire.sessions import FollowOutput, MatchView, WaitReply, WaitSession
 
 LOOK_SECONDS = 0.5
@@ -55,9 +55,11 @@ class Waits:
                 if isinstance(item, Chunk):
                     match = matcher.feed(item)
                     if match is not None:
-                        view = MatchView(text=match.text, groups=list(match.groups))
-                        return WaitReply(outcome="matched", offset=match.offset, match=view)
+                        return _matched(match)
                 elif isinstance(item, OutputExit | OutputHandedOff):
+                    match = matcher.finish()
+                    if match is not None:
+                        return _matched(match)
                     return WaitReply(outcome="exited", offset=waiting.offset)
 
     async def _idle(
@@ -90,6 +92,11 @@ class Waits:
         if found.live is not None:
             await found.live.ended.wait()
         return WaitReply(outcome="exited", offset=found.stream.bounds().end)
+
+
+def _matched(match: Match) -> WaitReply:
+    view = MatchView(text=match.text, groups=list(match.groups))
+    return WaitReply(outcome="matched", offset=match.offset, match=view)
 
 
 class _Waiting:

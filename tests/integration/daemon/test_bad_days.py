@@ -295,3 +295,21 @@ async def test_a_recorder_killed_in_silence_is_replaced_before_the_next_word() -
         await eventually(lambda: recorders()[-1] != first[-1] or len(recorders()) > 1, timeout=3)
         await client.text("cat", "after")
         assert (await client.wait("cat", text="after\n"))["outcome"] == "matched"
+
+
+async def test_what_the_daemon_keeps_is_private_and_its_children_have_the_users_umask() -> None:
+    before = os.umask(0)
+    try:
+        async with daemon_process() as daemon, Client(daemon.socket) as client:
+            await client.new(["cat"], name="cat")
+            await client.text("cat", "a line\nand another\n" * 200)
+            await client.wait("cat", text="another")
+            done = await client.post("/executions", {"script": "umask", "wait_ms": 5000})
+            async with client.http.get(client.url(f"/executions/{done['id']}/output")) as response:
+                assert (await response.read()).strip() == b"0000"
+            await client.delete("/sessions/cat")
+            kept = [daemon.state, daemon.runtime, *daemon.state.rglob("*"), *daemon.runtime.rglob("*")]
+            assert len(kept) > 8
+            assert [path for path in kept if path.lstat().st_mode & 0o077 and not path.is_symlink()] == []
+    finally:
+        os.umask(before)
