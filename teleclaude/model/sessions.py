@@ -165,6 +165,7 @@ class SessionSpec:
 class Session:
     """A durable, named, addressable session. Change it with ``moved_to`` and ``replace``; every copy is immutable.
 
+    ``tmux_socket`` is the path of the user's own tmux server for a session that was adopted from there, else None.
     ``ending`` is how its process ended, on record before the pane is let go and until the state says it.
     """
 
@@ -180,12 +181,17 @@ class Session:
     epoch: int = 1
     title: str = ""
     input_offset: int | None = None
-    adopted: bool = False
+    tmux_socket: str | None = None
     ending: Exit | None = None
 
     @property
     def is_live(self) -> bool:
         return isinstance(self.state, LIVE_STATES)
+
+    @property
+    def adopted(self) -> bool:
+        """Whether it belongs to the user's own tmux: followed, never ended by us."""
+        return self.tmux_socket is not None
 
     @property
     def exit(self) -> Exit | None:

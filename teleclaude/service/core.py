@@ -19,8 +19,10 @@ from teleclaude.errors import TeleclaudeError
 from teleclaude.events import Fact
 from teleclaude.paths import Paths
 from teleclaude.process.breaker import SpawnBreaker
+from teleclaude.service.adopt import Adoptions
 from teleclaude.service.audit import Audit
 from teleclaude.service.executions.part import ExecutionPart
+from teleclaude.service.foreign import ForeignServers
 from teleclaude.service.health import Health, Probe
 from teleclaude.service.hub import Service
 from teleclaude.service.input import Inputs
@@ -84,6 +86,8 @@ class Core:
         table: SessionTable,
         terminals: Terminals,
         reconciler: Reconciler,
+        adoptions: Adoptions,
+        foreign: ForeignServers,
         upkeep: Upkeep,
         tokens: Tokens,
         executions: ExecutionPart,
@@ -97,6 +101,8 @@ class Core:
         self._table = table
         self._terminals = terminals
         self._reconciler = reconciler
+        self._adoptions = adoptions
+        self._foreign = foreign
         self._upkeep = upkeep
         self._tokens = tokens
         self.executions = executions
@@ -108,10 +114,12 @@ class Core:
         self._parts.server.on_gone(self._server_gone)
         self._parts.settings.on_change(self._resettle)
         await self._adopt()
+        await self._adoptions.resume()
         await self.executions.__aenter__()
         await self.python.__aenter__()
         for name, work in (
             ("sweep", self._reconciler.run),
+            ("adopted", self._adoptions.run),
             ("retention", self._upkeep.run_retention),
             ("upkeep", self._upkeep.run_slow),
         ):
@@ -127,6 +135,7 @@ class Core:
                 log.warning("tasks_did_not_end", owner=owner, tasks=", ".join(stuck))
         for live in self._table:
             live.unwatch()
+        await self._foreign.aclose()
 
     async def close_intake(self) -> None:
         """Refuse new commands, end executions, and let what is in flight end, for a bounded time."""
@@ -232,6 +241,18 @@ def build_core(parts: Parts) -> Core:
         terminals=terminals,
         clock=clock,
     )
+    foreign = ForeignServers(directory=parts.server.directory, settings=settings, tasks=tasks, clock=clock)
+    adoptions = Adoptions(
+        computer=computer,
+        table=table,
+        records=records,
+        streams=streams,
+        servers=foreign,
+        terminals=terminals,
+        reconciler=reconciler,
+        views=views,
+        clock=clock,
+    )
     sessions = Sessions(
         computer=computer,
         table=table,
@@ -267,6 +288,7 @@ def build_core(parts: Parts) -> Core:
     hub = Service(
         {
             **python.handlers(sessions.handlers()),
+            **adoptions.handlers(),
             **tokens.handlers(),
             **executions.handlers(),
             **audit.handlers(),
@@ -292,6 +314,8 @@ def build_core(parts: Parts) -> Core:
         table=table,
         terminals=terminals,
         reconciler=reconciler,
+        adoptions=adoptions,
+        foreign=foreign,
         upkeep=upkeep,
         tokens=tokens,
         executions=executions,

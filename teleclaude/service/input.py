@@ -37,13 +37,13 @@ class Inputs:
 
     async def keys(self, live: Live, command: SendKeys) -> OffsetReply:
         async def send(pane: PaneIdentity) -> None:
-            await self._panes.send_keys(pane.pane_id, command.keys, command.repeat)
+            await live.panes(self._panes).send_keys(pane.pane_id, command.keys, command.repeat)
 
         return OffsetReply(offset=await self._in_turn(live, command.operation, send))
 
     async def typed(self, live: Live, command: SendBytes) -> OffsetReply:
         async def send(pane: PaneIdentity) -> None:
-            await self._panes.send_bytes(pane.pane_id, command.data)
+            await live.panes(self._panes).send_bytes(pane.pane_id, command.data)
 
         return OffsetReply(offset=await self._in_turn(live, command.operation, send))
 
@@ -51,7 +51,9 @@ class Inputs:
         delay_ms = self._submit_delay_ms(live.session.spec.agent)
 
         async def send(pane: PaneIdentity) -> None:
-            await self._panes.send_text(pane.pane_id, command.text, submit=command.submit, submit_delay_ms=delay_ms)
+            await live.panes(self._panes).send_text(
+                pane.pane_id, command.text, submit=command.submit, submit_delay_ms=delay_ms
+            )
 
         return await self._in_turn(live, command.operation, send)
 

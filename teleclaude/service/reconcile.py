@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import structlog
@@ -51,7 +51,8 @@ class Reconciler:
 
     async def adopt(self) -> None:
         """Take over every stored live session: follow those that run, write down how the others ended."""
-        stored = [session for session in await self._records.live() if session.kind is Kind.TERMINAL]
+        every = await self._records.live()
+        stored = [session for session in every if session.kind is Kind.TERMINAL and not session.adopted]
         infos = await self._panes.list_panes()
         by_marker = {info.marker: info for info in infos if info.marker}
         adopted = 0
@@ -60,16 +61,19 @@ class Reconciler:
                 continue  # taken over by an attempt that tmux cut short
             live = Live(session, self._streams.get(session.id))
             self._table.insert(live, operation="daemon.adopt")
-            adopted += await self._adopt_one(live, self._pane_of(session, by_marker, infos))
-        await self._rebuild(by_marker, {session.id for session in stored})
+            adopted += await self.resume(live, infos)
+        await self._rebuild(by_marker, {session.id for session in every})
         log.info("sessions_adopted", adopted=adopted, lost=len(stored) - adopted, unknown=_unknown(infos))
 
-    async def _adopt_one(self, live: Live, info: PaneInfo | None) -> bool:
+    async def resume(self, live: Live, infos: Sequence[PaneInfo]) -> bool:
+        """Follow a stored session again, if ``infos`` (all panes of its server) has its pane; else it is lost."""
+        panes = live.panes(self._panes)
+        info = _pane_of(live.session, infos, panes)
         async with live.lifecycle:
             if info is None:
-                await self._terminals.lose(live, self._why_gone(live.session))
+                await self._terminals.lose(live, _why_gone(live.session, panes))
                 return False
-            identity = self._panes.identity(info)
+            identity = panes.identity(info)
             if isinstance(live.session.state, Starting) or live.session.pane != identity:
                 live.session = replace(live.session, state=Running(identity))
                 await self._records.save(live.session, SessionStateChanged("running"))
@@ -79,22 +83,6 @@ class Reconciler:
         else:
             await self._terminals.watch(live)
         return True
-
-    def _pane_of(
-        self, session: Session, by_marker: Mapping[str, PaneInfo], infos: Iterable[PaneInfo]
-    ) -> PaneInfo | None:
-        marked = by_marker.get(session.id)
-        if marked is not None or session.pane is None:
-            return marked
-        # Without its marker (a user may have unset it) the pane's full identity still tells.
-        return next((info for info in infos if self._panes.identity(info) == session.pane), None)
-
-    def _why_gone(self, session: Session) -> str:
-        if session.pane is None:
-            return "start_interrupted"
-        server = self._panes.server_identity
-        same = server is not None and server == (session.pane.server_pid, session.pane.server_start)
-        return "tmux_session_gone" if same else "tmux_server_gone"
 
     async def _rebuild(self, by_marker: Mapping[str, PaneInfo], known: set[str]) -> None:
         """Sessions that tmux has and the store has lost, after a damaged database was set aside."""
@@ -138,7 +126,7 @@ class Reconciler:
                 log.debug("sweep_skipped", error=str(error))
 
     async def sweep(self) -> None:
-        believed = [(live, live.session.pane) for live in self._table]
+        believed = [(live, live.session.pane) for live in self._table if not live.session.adopted]
         infos = await self._panes.list_panes()
         by_pane = {info.pane_id: info for info in infos}
         by_marker = {info.marker: info for info in infos if info.marker}
@@ -146,7 +134,7 @@ class Reconciler:
             if pane is None:
                 await self._sweep_starting(live, by_marker.get(live.id))
             else:
-                await self._sweep_running(live, pane, by_pane.get(pane.pane_id))
+                await self.compare(live, pane, by_pane.get(pane.pane_id))
         await self._bury(infos)
 
     async def _bury(self, infos: Iterable[PaneInfo]) -> None:
@@ -164,7 +152,8 @@ class Reconciler:
             elif (self._clock.now() - live.session.created_at).total_seconds() > STARTING_SECONDS:
                 await self._terminals.lose(live, "start_failed")
 
-    async def _sweep_running(self, live: Live, pane: PaneIdentity, info: PaneInfo | None) -> None:
+    async def compare(self, live: Live, pane: PaneIdentity, info: PaneInfo | None) -> None:
+        """Catch up with what tmux says now (``info``) of the pane that was believed to be there."""
         if live.ended.is_set() or live.session.pane != pane or live.lifecycle.locked():
             return
         if info is None or info.dead:
@@ -186,16 +175,37 @@ class Reconciler:
         """Somebody respawned the pane by hand: same session, new process."""
         log.warning("pane_respawned_by_hand", session_id=live.id, pid=info.pid)
         async with live.lifecycle:
-            live.session = replace(live.session, state=Running(self._panes.identity(info)))
+            identity = live.panes(self._panes).identity(info)
+            live.session = replace(live.session, state=Running(identity))
             await self._records.save(live.session)
             await self._terminals.watch(live)
 
     async def server_gone(self) -> None:
-        """The tmux server ended and every pane with it."""
-        for live in self._table:
+        """Our tmux server ended and every pane with it."""
+        await self.lose_all(live for live in self._table if not live.session.adopted)
+
+    async def lose_all(self, gone: Iterable[Live]) -> None:
+        """Their tmux server ended."""
+        for live in gone:
             async with live.lifecycle:
                 if not live.ended.is_set() and live.session.pane is not None:
                     await self._terminals.lose(live, "tmux_server_gone")
+
+
+def _pane_of(session: Session, infos: Sequence[PaneInfo], panes: Panes) -> PaneInfo | None:
+    marked = next((info for info in infos if info.marker == session.id), None)
+    if marked is not None or session.pane is None:
+        return marked
+    # Without its marker (a user may have unset it) the pane's full identity still tells.
+    return next((info for info in infos if panes.identity(info) == session.pane), None)
+
+
+def _why_gone(session: Session, panes: Panes) -> str:
+    if session.pane is None:
+        return "start_interrupted"
+    server = panes.server_identity
+    same = server is not None and server == (session.pane.server_pid, session.pane.server_start)
+    return "tmux_session_gone" if same else "tmux_server_gone"
 
 
 def _unknown(infos: Iterable[PaneInfo]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from functools import partial
 
 import structlog
@@ -11,7 +12,7 @@ from teleclaude.errors import DeadlineError, NotFoundError, TeleclaudeError
 from teleclaude.events import OutputGap
 from teleclaude.service.records import Records
 from teleclaude.service.table import Live
-from teleclaude.tasks import watch_process
+from teleclaude.tasks import send_signal, watch_process
 from teleclaude.tmux import PaneInfo, Panes
 
 log = structlog.get_logger(__name__)
@@ -86,8 +87,9 @@ class Recorders:
         before = set(live.stream.gaps())
         try:
             # Asked first, so that no generation is begun for a pane that has gone with its recorder.
-            await self._panes.pane(pane.pane_id)
-            await live.stream.rearm(partial(self._panes.start_recorder, pane.pane_id), reason="recorder_died")
+            panes = live.panes(self._panes)
+            await panes.pane(pane.pane_id)
+            await live.stream.rearm(partial(panes.start_recorder, pane.pane_id), reason="recorder_died")
         except NotFoundError:
             return  # the pane went meanwhile; its end is told elsewhere
         await self.watch(live)
@@ -102,6 +104,13 @@ class Recorders:
         await self._settle(live, UNSTARTED_SECONDS)
         if not await live.stream.recorder_ended(FINISH_SECONDS):
             log.warning("recorder_did_not_end", session_id=live.id)
+            self._dismiss(live)
+
+    def _dismiss(self, live: Live) -> None:
+        """A dead pane that the user keeps would keep its recorder too, which has nothing more to do."""
+        process = live.stream.recorder()
+        if live.session.adopted and process is not None:
+            send_signal(process.pid, process.start_time, signal.SIGTERM)
 
     async def _settle(self, live: Live, timeout: float = SETTLE_SECONDS) -> None:
         try:

@@ -32,7 +32,7 @@ class Screens:
     async def now(self, live: Live, pane_id: str) -> Screen:
         """Capture; the offset is the stream's end from before it, ``exact`` when nothing was written meanwhile."""
         before = live.stream.bounds().end
-        captured = await self._panes.capture(pane_id)
+        captured = await live.panes(self._panes).capture(pane_id)
         after = live.stream.bounds().end
         return _screen(captured, before, exact=before == after and self._recorders.alive(live))
 

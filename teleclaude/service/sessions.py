@@ -10,7 +10,7 @@ from typing import Any
 from teleclaude.clock import Clock
 from teleclaude.errors import BusyError, ConflictError, ExitedError, InvalidError, NotFoundError, UnavailableError
 from teleclaude.events import SessionChanged
-from teleclaude.model import Agent, Kind, Principal, Screen, Session, SessionSpec, Starting
+from teleclaude.model import Agent, Principal, Screen, Session, SessionSpec, Starting
 from teleclaude.process.breaker import SpawnBreaker
 from teleclaude.process.signals import parse_signal
 from teleclaude.screen.png import render_png
@@ -180,7 +180,7 @@ class Sessions:
             return
         self._table.rename(live, name, operation=operation)
         pane = live.session.pane
-        if pane is None:
+        if pane is None or live.session.adopted:
             return
         try:
             await self._panes.rename(pane.session_id, name)
@@ -217,6 +217,11 @@ class Sessions:
 
     async def resize(self, principal: Principal, command: ResizeSession) -> SessionView:
         live = await self._open(principal, command.id, command.operation)
+        if live.session.adopted:
+            raise InvalidError(
+                "an adopted session has the size that its own terminals give it; resize one of those",
+                operation=command.operation,
+            )
         async with live.input:
             pane = typing_pane(live, command.operation)
             await self._panes.resize(pane.pane_id, command.cols, command.rows)

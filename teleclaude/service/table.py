@@ -7,16 +7,18 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from teleclaude.errors import ConflictError, LimitError
+from teleclaude.errors import ConflictError, LimitError, UnavailableError
 from teleclaude.model import Session
 from teleclaude.streams import Stream
 from teleclaude.tasks import ProcessWatch
+from teleclaude.tmux import Panes
 
 
 @dataclass(slots=True, eq=False)
 class Live:
     """A session that has not ended. ``input`` is its ordered input queue and the pane's lock; ``lifecycle`` lets
-    close, restart and the observed end happen one after the other.
+    close, restart and the observed end happen one after the other. ``foreign`` are the panes of the user's own tmux
+    server for an adopted session; None for one of ours, and until that server was reached.
     """
 
     session: Session
@@ -25,6 +27,7 @@ class Live:
     lifecycle: asyncio.Lock = field(default_factory=asyncio.Lock)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     closing: str | None = None
+    foreign: Panes | None = None
     process: ProcessWatch | None = None
     recorder: ProcessWatch | None = None
     rearming: bool = False
@@ -33,6 +36,16 @@ class Live:
     @property
     def id(self) -> str:
         return self.session.id
+
+    def panes(self, ours: Panes) -> Panes:
+        """Where its pane is. Raises ``UnavailableError`` while the user's tmux server cannot be reached."""
+        if not self.session.adopted:
+            return ours
+        if self.foreign is None:
+            raise UnavailableError(
+                f"the tmux server on {self.session.tmux_socket} does not answer; try again", operation="tmux.adopted"
+            )
+        return self.foreign
 
     @property
     def process_ended(self) -> bool:

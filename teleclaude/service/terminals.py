@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import signal
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -32,6 +33,7 @@ OWNER = "terminals"
 CLOSE_GRACE_MS = 1000
 KILL_SECONDS = 2.0
 END_SECONDS = 5.0
+DETACHED = "detached"
 
 
 class Terminals:
@@ -68,9 +70,16 @@ class Terminals:
         Raises ``IndeterminateError`` when tmux did not answer in time: the session then stays ``starting`` until the
         sweep has seen what became of it.
         """
+        await self._begin(live, self._launch)
+
+    async def take_over(self, live: Live, pane_id: str) -> None:
+        """As ``start_new``, for a pane that runs already on the user's own tmux server."""
+        await self._begin(live, partial(self._record, pane_id=pane_id))
+
+    async def _begin(self, live: Live, launch: Callable[[Live], Awaitable[None]]) -> None:
         try:
             await self._records.insert(live.session)
-            await self._launch(live)
+            await launch(live)
         except IndeterminateError:
             log.warning("session_start_indeterminate", session_id=live.id)
             raise
@@ -112,6 +121,15 @@ class Terminals:
         )
         await self.arrived(live, pane)
 
+    async def _record(self, live: Live, pane_id: str) -> None:
+        panes = live.panes(self._panes)
+        pane = await panes.adopt(pane_id, live.id, await live.stream.begin_generation())
+        try:
+            await self.arrived(live, pane)
+        except BaseException:
+            await self._let_go(live, pane)
+            raise
+
     async def arrived(self, live: Live, pane: PaneIdentity) -> None:
         """The session runs in ``pane``: write it down and watch it."""
         await self._change(live, Running(pane))
@@ -135,7 +153,7 @@ class Terminals:
         async with live.lifecycle:
             if live.session.pane != pane:
                 return
-            dead = await self._panes.status_of_dead(pane.pane_id)
+            dead = await live.panes(self._panes).status_of_dead(pane.pane_id)
             if dead is None:
                 await self.lose(live, "tmux_session_gone")
                 return
@@ -149,7 +167,7 @@ class Terminals:
             live.session = replace(live.session, ending=exit_)
             await self._records.save(live.session)
             # Only with the pane gone does the recorder get the end of its input.
-            await self._discard(pane)
+            await self._let_go(live, pane)
             await self._recorders.finish(live)
             await self._finish(live, Exited(exit_))
 
@@ -181,9 +199,13 @@ class Terminals:
         live.tell()
         log.info("session_ended", session_id=live.id, state=state.name, code=exit_.code, signal=exit_.signal)
 
-    async def _discard(self, pane: PaneIdentity) -> None:
+    async def _let_go(self, live: Live, pane: PaneIdentity) -> None:
+        """Remove a pane of ours; give one of the user's back."""
         try:
-            await self._panes.kill(pane.session_id)
+            if live.session.adopted:
+                await live.panes(self._panes).release(pane.pane_id)
+            else:
+                await self._panes.kill(pane.session_id)
         except TeleclaudeError as error:
             # The record is durable; the sweep removes a corpse that stays.
             log.warning("pane_not_removed", pane=pane.pane_id, error=str(error))
@@ -191,8 +213,12 @@ class Terminals:
     async def close(self, live: Live, grace_ms: int | None, reason: str = "closed") -> None:
         """End the session: hang up, then kill what is left after ``grace_ms``. Returns once the end is recorded.
 
-        Raises ``IndeterminateError`` when tmux did not confirm the end in time.
+        An adopted session is let go of and lives on. Raises ``IndeterminateError`` when tmux did not confirm the end
+        in time.
         """
+        if live.session.adopted:
+            await self._detach(live)
+            return
         pane = live.session.pane
         if pane is None:
             # Still starting: what the sweep finds of it is closed then.
@@ -209,6 +235,17 @@ class Terminals:
                 f"session {live.session.name} was killed, but tmux has not confirmed its end; look at its state later",
                 operation="session.close",
             )
+
+    async def _detach(self, live: Live) -> None:
+        async with live.lifecycle:
+            pane = live.session.pane
+            if pane is None or live.ended.is_set():
+                return
+            live.closing = DETACHED
+            live.unwatch_recorder()
+            await self._let_go(live, pane)
+            await self._recorders.finish(live)
+            await self._finish(live, Exited(Exit(code=None, signal=None, at=self._clock.now(), reason=DETACHED)))
 
     async def _change(self, live: Live, state: Starting | Running) -> None:
         session = live.session.moved_to(state)

@@ -56,4 +56,5 @@ class Views:
         if session.kind is not Kind.TERMINAL or session.pane is None:
             return None
         tmux = self._settings.current.tmux
-        return [tmux.binary, "-L", tmux.socket_name, "attach-session", "-t", session.pane.session_id]
+        server = ["-L", tmux.socket_name] if session.tmux_socket is None else ["-S", session.tmux_socket]
+        return [tmux.binary, *server, "attach-session", "-t", session.pane.session_id]

@@ -48,7 +48,7 @@ def encode_session(session: Session) -> str:
         "epoch": session.epoch,
         "title": session.title,
         "input_offset": session.input_offset,
-        "adopted": session.adopted,
+        "tmux_socket": session.tmux_socket,
         "ending": asdict(session.ending) if session.ending is not None else None,
     }
     return json.dumps(record, default=_moment_text, separators=(",", ":"))
@@ -70,7 +70,7 @@ def decode_session(text: str) -> Session:
         epoch=record["epoch"],
         title=record["title"],
         input_offset=record["input_offset"],
-        adopted=record["adopted"],
+        tmux_socket=record.get("tmux_socket"),
         ending=_exit(record["ending"]) if record.get("ending") else None,
     )
 

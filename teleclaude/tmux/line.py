@@ -30,6 +30,7 @@ _SYNTAX: dict[str, tuple[str, str]] = {
     "display-message": ("p", "t"),
     "has-session": ("", "t"),
     "if-shell": ("F", "t"),
+    "kill-pane": ("", "t"),
     "kill-server": ("", ""),
     "kill-session": ("", "t"),
     "list-panes": ("a", "Ft"),

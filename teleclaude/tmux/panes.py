@@ -114,6 +114,27 @@ class Panes:
         await self._server.run(*recording(Option("t", pane(pane_id)), session_id, recorder_command))
         return self.identity(found)
 
+    async def release(self, pane_id: str) -> None:
+        """Undo ``adopt``: from here on tmux treats the pane as its user set it up, a dead one included.
+
+        A pane that is gone already is no error.
+        """
+        target = Option("t", pane(pane_id))
+        unset = (Flag("p"), Flag("u"), target)
+        try:
+            *_, about = await self._server.run(
+                command("set-option", *unset, text(panes_info.MARKER)),
+                command("set-option", *unset, text("remain-on-exit")),
+                command("display-message", Flag("p"), target, constant("#{pane_dead} #{remain-on-exit}")),
+            )
+            dead, _, kept = about.text.partition(" ")
+            if dead != "1":
+                await self._server.run(command("pipe-pane", target))
+            elif kept == "off":
+                await self._server.run(command("kill-pane", target))
+        except NotFoundError:
+            log.debug("pane_gone_already", pane=pane_id)
+
     async def list_panes(self) -> list[PaneInfo]:
         """Every pane of the server but our own anchor's, without ``command`` and ``path``: ask ``pane`` for those."""
         (reply,) = await self._server.run(

@@ -68,5 +68,5 @@ sessions = st.builds(
     epoch=numbers,
     title=st.text(),
     input_offset=st.none() | numbers,
-    adopted=st.booleans(),
+    tmux_socket=st.none() | words,
 )
