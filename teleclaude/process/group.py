@@ -97,11 +97,16 @@ class ProcessGroup:
         return [stat for stat in self._find().values() if not stat.has_ended]
 
     def release(self) -> None:
-        """The leader is about to be reaped: from now on nobody is signalled, and the control group is removed.
-
-        Removes directories: call it in a thread.
-        """
+        """The leader is about to be reaped: from now on nobody is signalled."""
         self._released = True
+
+    @property
+    def has_remains(self) -> bool:
+        """Whether there is something for ``remove`` to do."""
+        return self._cgroup is not None
+
+    def remove(self) -> None:
+        """Remove the control group, once released. Removes directories: call it in a thread."""
         if self._cgroup is not None:
             self._cgroup.remove()
 

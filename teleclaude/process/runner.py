@@ -110,10 +110,13 @@ class Runner:
         Raises ``InvalidError``, ``ForbiddenError`` and ``TooLargeError`` as ``limits_for`` and ``plan_launch`` do, and
         ``UnavailableError`` while starts fail.
         """
+        return await asyncio.to_thread(self.prepare_blocking, spec, execution_id)
+
+    def prepare_blocking(self, spec: ExecutionSpec, execution_id: str) -> Prepared:
+        """As ``prepare``, in a thread of the caller's."""
         self._breaker.check()
         limits = limits_for(spec, self.policy)
-        launch = await asyncio.to_thread(plan_launch, spec, execution_id, self.policy, self._base_env)
-        return Prepared(execution_id, launch, limits)
+        return Prepared(execution_id, plan_launch(spec, execution_id, self.policy, self._base_env), limits)
 
     async def start(
         self, prepared: Prepared, sinks: Mapping[str, Sink], changed: Callable[[LiveState], None] = _ignore

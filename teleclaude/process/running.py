@@ -235,7 +235,9 @@ class RunningExecution:
         await self._outputs.finish()
         self._has_exited()
         self._watch.close()
-        await asyncio.to_thread(self._group.release)
+        self._group.release()
+        if self._group.has_remains:
+            await asyncio.to_thread(self._group.remove)
         if not self._spawned.reap():
             log.error("execution_not_reaped", execution_id=self.id, pid=self.process.pid)
         self._state = self._decide()
@@ -351,6 +353,7 @@ def destroy(spawned: Spawned, group: ProcessGroup) -> None:
     """End and reap at once what nobody follows. Blocks."""
     spawned.destroy()
     group.release()
+    group.remove()
 
 
 def _ended(operation: str) -> ExitedError:

@@ -79,7 +79,8 @@ class StreamStore:
         """The owner's stream; empty when there is nothing on the disk, where it appears with its first generation."""
         stream = self._streams.get((owner, name))
         if stream is None:
-            stream = self._streams[owner, name] = Stream(self._path(owner, name), self._segment_bytes)
+            path = self._path(owner, name)
+            stream = self._streams[owner, name] = Stream(path, self._segment_bytes, told=name != PTY)
         return stream
 
     async def create(self, owner: str, name: str = PTY) -> Stream:
@@ -113,8 +114,8 @@ class StreamStore:
         return sum(stream.known_bytes for stream in self._streams.values())
 
     async def retain(self, *, retention_bytes: int, disk_bytes: int, live: Collection[str]) -> list[Dropped]:
-        """Bring each terminal's stream below ``retention_bytes`` and all streams below ``disk_bytes``: what an execution
-        writes has a cap of its own.
+        """Bring each terminal's stream below ``retention_bytes`` and all streams below ``disk_bytes``: what an
+        execution writes has a cap of its own.
 
         The newest segment stays, unless the disk budget needs it and the owner is not in ``live``. Holes that could
         not be written down before are written down now.
@@ -166,7 +167,7 @@ class StreamStore:
 
     def _load_one(self, path: Path) -> Stream:
         try:
-            return Stream.open(path, self._segment_bytes)
+            return Stream.open(path, self._segment_bytes, told=path.name != PTY)
         except InternalError as error:
             log.exception("stream_unusable", stream=str(path))
             return Stream(path, self._segment_bytes, fault=error)

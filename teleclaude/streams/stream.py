@@ -36,32 +36,33 @@ class Stream:
         contents: Contents | None = None,
         *,
         fault: InternalError | None = None,
+        told: bool = False,
     ) -> None:
         """``segment_bytes`` is for generations to come; ``contents`` is what ``StreamDirectory.load`` found, nothing
-        for a new stream. With ``fault`` every use of it fails, saying why.
+        for a new stream. With ``fault`` every use of it fails, saying why. ``told``: its only writer is the daemon,
+        which tells of every change, so that nobody need watch the directory, and does not wait for the disk.
         """
         self.path = path
         self.segment_bytes = segment_bytes
         self.listeners: set[Callable[[], None]] = set()
         self.writing = False
         """Whether the daemon itself writes to it."""
-        self.told = False
-        """Whether its writer tells of every change, so that nobody need watch its directory, which may not exist."""
+        self.told = told
         self._fault = fault
         self._changing = asyncio.Lock()
-        self._files = StreamDirectory(path)
+        self._files = StreamDirectory(path, synced=not told)
         self._ledger = Ledger(self._files, contents or Contents(), self.tell)
         self._succession = Succession(self._ledger, self._changing)
         self._presence = Presence(self._ledger)
         self._reading = Reading(self._ledger)
 
     @classmethod
-    def open(cls, path: Path, segment_bytes: int) -> Stream:
+    def open(cls, path: Path, segment_bytes: int, *, told: bool = False) -> Stream:
         """Load the stream in directory ``path``. Blocking.
 
         Raises ``InternalError`` when records that offsets depend on are gone, ``FileNotFoundError`` without a stream.
         """
-        return cls(path, segment_bytes, StreamDirectory(path).load())
+        return cls(path, segment_bytes, StreamDirectory(path).load(), told=told)
 
     @property
     def closed(self) -> bool:

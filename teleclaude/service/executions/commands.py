@@ -59,9 +59,9 @@ class Commands:
         self._runner.policy = policy_of(config)
         self._queue.resize(self._runner.policy.max_concurrent)
 
-    async def prepare(self, spec: ExecutionSpec, execution_id: str) -> Prepared:
-        """Check everything that can be known before a start; see ``Runner.prepare``."""
-        return await self._runner.prepare(spec, execution_id)
+    def prepare(self, spec: ExecutionSpec, execution_id: str) -> Prepared:
+        """Check everything that can be known before a start; see ``Runner.prepare``. Blocks on the file system."""
+        return self._runner.prepare_blocking(spec, execution_id)
 
     async def start(self, execution: Execution, prepared: Prepared) -> LiveExecution:
         """Record it and let it run when its turn comes. ``execution`` is in state queued.

@@ -13,6 +13,7 @@ from teleclaude.api import current_connection
 from teleclaude.clock import Clock
 from teleclaude.errors import ConflictError, DeadlineError, ExitedError, InvalidError
 from teleclaude.model import Execution, ExecutionSpec, Lifetime, Principal, QueuedState, StreamTotals
+from teleclaude.process import Prepared
 from teleclaude.service.access import require_local
 from teleclaude.service.executions.commands import Commands
 from teleclaude.service.executions.keeper import Keeper
@@ -91,12 +92,11 @@ class Executions:
         """Check, record and start it, or queue it."""
         operation = command.operation
         require_local(command.computer, self._computer, operation=operation)
-        spec = await asyncio.to_thread(self._spec, principal, command)
         connection = current_connection()
-        if spec.lifetime is Lifetime.CONNECTION and connection is None:
+        if command.lifetime is Lifetime.CONNECTION and connection is None:
             raise InvalidError("nothing here can be bound to a connection; use detached", operation=operation)
         execution_id = new_id("E", self._clock)
-        prepared = await self._commands.prepare(spec, execution_id)
+        spec, prepared = await asyncio.to_thread(self._prepare, principal, command, execution_id)
         execution = Execution(
             id=execution_id,
             computer=self._computer,
@@ -111,11 +111,14 @@ class Executions:
             self._lifetimes.bind(live, connection)
         return live
 
-    def _spec(self, principal: Principal, command: wire.StartExecution) -> ExecutionSpec:
+    def _prepare(
+        self, principal: Principal, command: wire.StartExecution, execution_id: str
+    ) -> tuple[ExecutionSpec, Prepared]:
         check_env(command.env, principal, operation=command.operation)
         cwd = command.cwd if command.cwd is not None else str(Path.home())
         check_directory(cwd, principal, self._settings.current, operation=command.operation)
-        return command.spec(cwd)
+        spec = command.spec(cwd)
+        return spec, self._commands.prepare(spec, execution_id)
 
     async def get(self, principal: Principal, command: wire.GetExecution) -> ExecutionView:
         found = await self._lookup.find(principal, command.id, operation=command.operation)

@@ -53,9 +53,7 @@ class ExecutionLookup:
 
     async def source(self, principal: Principal, reference: str, stream: str, *, operation: str) -> Source:
         found = await self.find(principal, reference, operation=operation)
-        output = self._streams.get(found.execution.id, stream)
-        output.told = True
-        return ExecutionSource(found, output)
+        return ExecutionSource(found, self._streams.get(found.execution.id, stream))
 
     async def _find(self, execution_id: str) -> FoundExecution | None:
         live = self._table.find(execution_id)
