@@ -3,6 +3,7 @@
 from teleclaude.config.load import load_config
 from teleclaude.config.problems import ConfigError
 from teleclaude.config.sections import (
+    CONVERSATION_ID,
     AgentProfile,
     ComputerConfig,
     Config,
@@ -19,6 +20,7 @@ from teleclaude.config.sections import (
 )
 
 __all__ = [
+    "CONVERSATION_ID",
     "AgentProfile",
     "ComputerConfig",
     "Config",

@@ -6,7 +6,7 @@ from typing import Any
 
 BUILT_IN_AGENTS: dict[str, dict[str, Any]] = {
     "claude": {
-        "command": ["claude"],
+        "command": ["claude", "--session-id", "{conversation_id}"],
         "resume": ["claude", "--resume", "{conversation_id}"],
         "submit_delay_ms": 200,
     },

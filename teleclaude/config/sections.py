@@ -34,7 +34,7 @@ MINUTE_MS = 60_000
 DAY_MS = 24 * 60 * MINUTE_MS
 
 CONVERSATION_ID = "{conversation_id}"
-"""Stands in ``agents.<name>.resume`` for the id of the conversation to take up again."""
+"""Stands in ``agents.<name>.command`` for the id of a new conversation, in ``resume`` for the one to take up again."""
 
 
 class TrustedDir(Section):
@@ -121,7 +121,7 @@ class PythonConfig(Section):
 
 
 class AgentProfile(Section):
-    """How to start an agent, and with ``{conversation_id}`` filled in how to take up a conversation again."""
+    """How to start an agent, and how to take up a conversation again; ``{conversation_id}`` is filled in in both."""
 
     command: Argv
     resume: Argv | None = None

@@ -18,6 +18,8 @@ from teleclaude.tmux import Panes
 from teleclaude.wire.sessions import InputReply, OffsetReply, SendBytes, SendInput, SendKeys
 
 QUEUE_SECONDS = 30.0
+ECHO_SECONDS = 1.0
+ECHO_LOOK_SECONDS = 0.01
 
 
 class Inputs:
@@ -51,11 +53,23 @@ class Inputs:
         delay_ms = self._submit_delay_ms(live.session.spec.agent)
 
         async def send(pane: PaneIdentity) -> None:
-            await live.panes(self._panes).send_text(
-                pane.pane_id, command.text, submit=command.submit, submit_delay_ms=delay_ms
-            )
+            panes = live.panes(self._panes)
+            if not (delay_ms and command.submit and command.text):
+                await panes.send_text(pane.pane_id, command.text, submit=command.submit)
+                return
+            before = live.stream.bounds().end
+            await panes.send_text(pane.pane_id, command.text, submit=False)
+            await self._echoed(live, before)
+            await self._clock.sleep(delay_ms / 1000)
+            await panes.send_text(pane.pane_id, "", submit=True)
 
         return await self._in_turn(live, command.operation, send)
+
+    async def _echoed(self, live: Live, before: int) -> None:
+        """Wait until the program showed something, so that a busy one does not read text and Enter together."""
+        deadline = self._clock.monotonic() + ECHO_SECONDS
+        while live.stream.bounds().end == before and self._clock.monotonic() < deadline:
+            await self._clock.sleep(ECHO_LOOK_SECONDS)
 
     async def _numbered(self, live: Live, command: SendInput, client_id: str, seq: int) -> InputReply:
         """Type once per ``client_id`` and ``seq``: the row is durable before the first key goes out."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from teleclaude.clock import Clock
-from teleclaude.errors import BusyError, ConflictError, ExitedError, InvalidError, NotFoundError, UnavailableError
+from teleclaude.errors import BusyError, ExitedError, InvalidError, NotFoundError, UnavailableError
 from teleclaude.events import SessionChanged
-from teleclaude.model import Agent, Principal, Screen, Session, SessionSpec, Starting
+from teleclaude.model import Principal, Screen, Session, SessionSpec, Starting
 from teleclaude.process.breaker import SpawnBreaker
 from teleclaude.process.signals import parse_signal
 from teleclaude.screen.png import render_png
@@ -23,7 +23,7 @@ from teleclaude.service.output import Outputs
 from teleclaude.service.records import Records
 from teleclaude.service.screens import Screens
 from teleclaude.service.settings import Settings
-from teleclaude.service.specs import agent_profile, base_name, build_spec
+from teleclaude.service.specs import agent_profile, base_name, build_spec, new_conversation, resumed_conversation
 from teleclaude.service.table import Live, SessionTable
 from teleclaude.service.terminals import Terminals
 from teleclaude.service.views import Views
@@ -282,9 +282,10 @@ class Sessions:
                 raise InvalidError("only an agent's session can be resumed; restart it without", operation=operation)
             return spec
         profile = agent_profile(spec.agent.name, self._settings.current)
-        if not resume:
-            return replace(spec, command=tuple(profile.command))
-        return replace(spec, command=resume_command(profile.resume, spec.agent, operation))
+        if resume:
+            return replace(spec, command=resumed_conversation(profile, spec.agent, operation=operation))
+        agent, argv = new_conversation(profile, spec.agent.name)
+        return replace(spec, agent=agent, command=argv)
 
     async def _open(self, principal: Principal, reference: str, operation: str) -> Live:
         found: Found = await self._lookup.find(principal, reference, operation=operation)
@@ -298,17 +299,6 @@ class Sessions:
 
     def _view(self, live: Live) -> SessionView:
         return self._views.session(live.session, live.stream)
-
-
-def resume_command(template: Sequence[str] | None, agent: Agent, operation: str) -> tuple[str, ...]:
-    """The agent's resume command with its conversation's id put in where the profile says so."""
-    if not template:
-        raise InvalidError(
-            f"agent {agent.name} has no resume command; set agents.{agent.name}.resume", operation=operation
-        )
-    if any("{conversation_id}" in part for part in template) and agent.conversation_id is None:
-        raise ConflictError("the agent's conversation id is not known; restart without resume", operation=operation)
-    return tuple(part.replace("{conversation_id}", agent.conversation_id or "") for part in template)
 
 
 def _changed(session: Session) -> SessionChanged:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
-from teleclaude.config import AgentProfile, Config
-from teleclaude.errors import ForbiddenError, InvalidError
+from teleclaude.config import CONVERSATION_ID, AgentProfile, Config
+from teleclaude.errors import ConflictError, ForbiddenError, InvalidError
 from teleclaude.model import Agent, Principal, Role, SessionSpec
 from teleclaude.wire.sessions import CreateSession
 
@@ -30,7 +31,8 @@ def build_spec(command: CreateSession, principal: Principal, config: Config) -> 
     argv: str | tuple[str, ...] | None
     if agent is not None:
         profile = agent_profile(agent.name, config)
-        argv = tuple(profile.command) + ((command.prompt,) if command.prompt else ())
+        agent, argv = new_conversation(profile, agent.name)
+        argv += (command.prompt,) if command.prompt else ()
         env = {**profile.env, **env}
     else:
         argv = tuple(command.command) if isinstance(command.command, list) else command.command
@@ -52,6 +54,28 @@ def agent_profile(name: str, config: Config) -> AgentProfile:
         known = ", ".join(sorted(config.agents)) or "none"
         raise InvalidError(f"no agent is called {name!r}; known: {known}", operation=_OPERATION)
     return profile
+
+
+def new_conversation(profile: AgentProfile, name: str) -> tuple[Agent, tuple[str, ...]]:
+    """The agent and its command, with an id of our own making where the profile has a place for one."""
+    if not any(CONVERSATION_ID in word for word in profile.command):
+        return Agent(name), tuple(profile.command)
+    conversation = str(uuid.uuid4())
+    return Agent(name, conversation), tuple(word.replace(CONVERSATION_ID, conversation) for word in profile.command)
+
+
+def resumed_conversation(profile: AgentProfile, agent: Agent, *, operation: str) -> tuple[str, ...]:
+    """The command that takes up the agent's conversation.
+
+    Raises ``InvalidError`` when there is no such command, ``ConflictError`` when the conversation's id is not known.
+    """
+    if not profile.resume:
+        raise InvalidError(
+            f"agent {agent.name} has no resume command; set agents.{agent.name}.resume", operation=operation
+        )
+    if any(CONVERSATION_ID in word for word in profile.resume) and agent.conversation_id is None:
+        raise ConflictError("the agent's conversation id is not known; restart without resume", operation=operation)
+    return tuple(word.replace(CONVERSATION_ID, agent.conversation_id or "") for word in profile.resume)
 
 
 def base_name(spec: SessionSpec) -> str:

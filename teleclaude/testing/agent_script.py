@@ -39,8 +39,9 @@ def load_script(path: Path) -> Script:
 class Conversation:
     """The prompts under one id, in the file where one is given."""
 
-    def __init__(self, record: Path | None, resume: str | None) -> None:
-        self.id = resume or str(uuid.uuid4())
+    def __init__(self, record: Path | None, resume: str | None, new: str | None = None) -> None:
+        """``new`` is the id of one that begins; without it one is made up."""
+        self.id = resume or new or str(uuid.uuid4())
         self._record = record
         self.prompts = list(self._recorded()) if resume else []
 

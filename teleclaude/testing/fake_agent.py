@@ -1,6 +1,6 @@
 """A coding agent that is none: the habits of real ones in a terminal, without a model behind it.
 
-``python -m teleclaude.testing.fake_agent [--record FILE] [--resume ID] [SCRIPT]``
+``python -m teleclaude.testing.fake_agent [--record FILE] [--resume ID | --session-id ID] [SCRIPT]``
 
 It takes the alternate screen and raw mode, asks for bracketed paste, redraws a spinner while it works, takes an Enter
 that comes too soon after a burst of text for a line break, asks for permission with a menu, and takes up a conversation
@@ -268,8 +268,9 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("script", nargs="?", type=Path)
     parser.add_argument("--record", type=Path)
     parser.add_argument("--resume", metavar="ID")
+    parser.add_argument("--session-id", metavar="ID")
     args = parser.parse_args(argv)
-    conversation = Conversation(args.record, args.resume)
+    conversation = Conversation(args.record, args.resume, args.session_id)
     if args.resume and not conversation.prompts:
         sys.stderr.write(f"No conversation found with id {args.resume}\n")
         return 1

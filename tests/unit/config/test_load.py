@@ -276,7 +276,10 @@ def test_not_utf8(tmp_path: Path) -> None:
 def test_built_in_agents_stay_under_the_users_own(write: Write) -> None:
     path = write("agents:\n  claude:\n    submit_delay_ms: 5\n  mine:\n    command: [mine, -v]\n    env: {A: b}\n")
     agents = load_config(path, {}).agents
-    assert (agents["claude"].command, agents["claude"].submit_delay_ms) == (("claude",), 5)
+    assert (agents["claude"].command, agents["claude"].submit_delay_ms) == (
+        ("claude", "--session-id", "{conversation_id}"),
+        5,
+    )
     assert agents["claude"].resume == ("claude", "--resume", "{conversation_id}")
     assert (agents["mine"].command, agents["mine"].env) == (("mine", "-v"), {"A": "b"})
     assert "codex" in agents

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from teleclaude.config import Config
-from teleclaude.errors import ForbiddenError, InvalidError
-from teleclaude.model import Principal, Role, SessionSpec
-from teleclaude.service.specs import base_name, build_spec
+from teleclaude.errors import ConflictError, ForbiddenError, InvalidError
+from teleclaude.model import Agent, Principal, Role, SessionSpec
+from teleclaude.service.specs import base_name, build_spec, resumed_conversation
 from teleclaude.wire.sessions import CreateSession
 
 OWNER = Principal("local", Role.OWNER)
@@ -47,6 +47,22 @@ def test_an_agent_starts_its_command_with_its_environment() -> None:
     assert made.env == {"A": "1", "B": "3"}
     with pytest.raises(InvalidError, match="claude"):
         spec(agent="clade")
+
+
+def test_a_conversation_gets_an_id_to_be_taken_up_by() -> None:
+    settings = config(
+        agents={"mine": {"command": ["sh", "--id={conversation_id}"], "resume": ["sh", "{conversation_id}"]}}
+    )
+    first, second = spec(settings=settings, agent="mine", prompt="hi"), spec(settings=settings, agent="mine")
+    assert first.agent is not None
+    assert first.command == ("sh", f"--id={first.agent.conversation_id}", "hi")
+    assert first.agent != second.agent
+    profile = settings.agents["mine"]
+    assert resumed_conversation(profile, first.agent, operation="o") == ("sh", first.agent.conversation_id)
+    with pytest.raises(ConflictError, match="not known"):
+        resumed_conversation(profile, Agent("mine"), operation="o")
+    with pytest.raises(InvalidError, match=r"agents\.x\.resume"):
+        resumed_conversation(config(agents={"x": {"command": ["sh"]}}).agents["x"], Agent("x"), operation="o")
 
 
 def test_below_owner_only_trusted_directories_and_harmless_variables(tmp_path: Path) -> None:
