@@ -169,6 +169,16 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         "GET",
+        "/sessions/{id}/search",
+        handlers.call,
+        "Lines of its output that hold a text",
+        (Media(handlers.JSON, sessions.SearchReply),),
+        command=sessions.SearchOutput,
+        query=("text", "regex", "from", "limit"),
+        details=texts.SEARCH,
+    ),
+    Route(
+        "GET",
         "/sessions/{id}/stream",
         stream.follow,
         "Output as it comes",

@@ -13,6 +13,10 @@ OUTPUT = """\
 `from` defaults to the oldest kept byte, `-N` is the last N. Past the end: empty. Below retention: 410 `gap` with
 `start`. `wait_ms` waits so long for new bytes."""
 
+SEARCH = """\
+The lines, oldest first, that hold `text` or a match of `regex` (RE2), as `format=text` has them; at most `limit`. Bytes
+`[from, to)` are the line. `next` is where to go on: a long search answers what it has. Null: all done."""
+
 TTY = """\
 Binary messages: bytes of the terminal out, typed bytes in. Text messages of the server:
 `{type: "hello", offset, cols, rows}` first, then `{type: "gap" | "state" | "exit" | "handed_off" | "error", …}`;

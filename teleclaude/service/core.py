@@ -37,6 +37,7 @@ from teleclaude.service.reconcile import Reconciler
 from teleclaude.service.recorders import Recorders
 from teleclaude.service.records import Records
 from teleclaude.service.screens import Screens
+from teleclaude.service.search import Searches
 from teleclaude.service.sessions import Sessions
 from teleclaude.service.settings import Settings
 from teleclaude.service.table import SessionTable
@@ -289,6 +290,7 @@ def build_core(parts: Parts) -> Core:
         {
             **python.handlers(sessions.handlers()),
             **adoptions.handlers(),
+            **Searches(lookup, clock).handlers(),
             **tokens.handlers(),
             **executions.handlers(),
             **audit.handlers(),

@@ -1,8 +1,9 @@
 """The log is the truth: recorded streams, their offsets and holes, followers, retention."""
 
 from teleclaude.streams.follow import Ended, Follower, Mode
-from teleclaude.streams.match import Match, Matcher, make_matcher
+from teleclaude.streams.match import Match, Matcher, make_finder, make_matcher
 from teleclaude.streams.recorder import RecorderProcess
+from teleclaude.streams.search import FoundLine, find_lines
 from teleclaude.streams.store import PTY, Dropped, StreamStore
 from teleclaude.streams.stream import Stream
 from teleclaude.streams.text import TextDecoder, decode_page
@@ -14,6 +15,7 @@ __all__ = [
     "Dropped",
     "Ended",
     "Follower",
+    "FoundLine",
     "Match",
     "Matcher",
     "Mode",
@@ -24,6 +26,8 @@ __all__ = [
     "TextDecoder",
     "Watcher",
     "decode_page",
+    "find_lines",
+    "make_finder",
     "make_matcher",
     "make_watcher",
 ]

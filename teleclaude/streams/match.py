@@ -49,6 +49,12 @@ def make_matcher(*, text: str | None = None, regex: str | None = None, start: in
     return Matcher(_literal_finder(needle), len(needle) - 1, start)
 
 
+def make_finder(*, text: str | None = None, regex: str | None = None) -> Callable[[str], bool]:
+    """Whether a text holds ``text``, or a match of ``regex``. Raises ``InvalidError`` as ``make_matcher`` does."""
+    find = _finder(regex) if regex is not None else _literal_finder(text or "")
+    return lambda line: find(line, 0) is not None
+
+
 class Matcher:
     """Fed with a stream's chunks in order. It sees them as one text; after a hole a new text begins.
 

@@ -341,6 +341,41 @@ class ReadOutput(Command[Chunk]):
     format: Literal["raw", "text"] = "raw"
 
 
+class LineView(View):
+    """A line of output: bytes ``[from, to)`` of the stream, and its text, cut where it is very long."""
+
+    from_: Annotated[int, Field(alias="from")]
+    to: int
+    text: str
+
+
+class SearchReply(View):
+    """``next`` is where to go on; null when everything there was has been searched."""
+
+    matches: list[LineView]
+    next: int | None
+
+
+class SearchOutput(Command[SearchReply]):
+    """The lines that hold ``text`` or a match of ``regex``, as ``format=text`` has them, oldest first."""
+
+    operation = "output.search"
+    role = Role.VIEWER
+    mutates = False
+
+    id: Reference
+    text: Annotated[Text, Field(min_length=1, max_length=8192)] | None = None
+    regex: Annotated[Text, Field(min_length=1, max_length=8192)] | None = None
+    from_: Annotated[int | None, Field(alias="from", ge=-(2**63), lt=2**63)] = None
+    limit: Annotated[int, Field(ge=1, le=1000)] = 100
+
+    @model_validator(mode="after")
+    def _one(self) -> SearchOutput:
+        if (self.text is None) == (self.regex is None):
+            raise ValueError("give text or regex, and not both")
+        return self
+
+
 class FollowOutput(Command[None]):
     """A live cursor on a stream; ``from`` None is its end."""
 

@@ -1,4 +1,4 @@
-"""``logs``: a session's recorded output, and with ``-f`` what follows."""
+"""``logs``: a session's recorded output, with ``-f`` what follows, with ``--search`` only where a text stands."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from teleclaude.cli.command import Command, Context
-from teleclaude.cli.failure import OK, CliError, RefusedError
+from teleclaude.cli.failure import OK, CliError, RefusedError, UsageError
 from teleclaude.cli.follow import Follower
 from teleclaude.cli.record import Record, gap_below
 from teleclaude.cli.values import offset, session_path
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from http.client import HTTPMessage
 
 _READ_BYTES = 1 << 20
+_SEARCH_LINES = 1000
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +29,8 @@ def _configure(parser: argparse.ArgumentParser) -> None:
         type=offset,
         help="begin at this offset, or with the last -N bytes (default: all)",
     )
+    parser.add_argument("--search", metavar="TEXT", help="print only the lines that hold TEXT, with their offsets")
+    parser.add_argument("--regex", action="store_true", help="TEXT is a regular expression (RE2)")
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--text", action="store_true", help="plain text, without colours on a terminal too")
     how.add_argument("--raw", action="store_true", help="the bytes as they are, escape sequences and all")
@@ -35,6 +38,10 @@ def _configure(parser: argparse.ArgumentParser) -> None:
 
 def _logs(context: Context) -> int:
     args, out = context.args, context.out
+    if args.search is not None:
+        return _search(context)
+    if args.regex:
+        raise UsageError("--regex goes with --search TEXT")
     colours = out.is_tty and not args.text and not args.json and "NO_COLOR" not in context.environ
     with Record(out, raw=args.raw, as_json=args.json, colours=colours) as record:
         if args.follow:
@@ -42,6 +49,25 @@ def _logs(context: Context) -> int:
         else:
             _read_all(context, record)
     return OK
+
+
+def _search(context: Context) -> int:
+    args, out = context.args, context.out
+    if args.follow or args.raw:
+        raise UsageError("--search looks through what is there; leave -f and --raw out")
+    kind = "regex" if args.regex else "text"
+    position: int | None = args.start
+    while True:
+        query = {kind: args.search, "from": position, "limit": _SEARCH_LINES}
+        reply = context.client.call("GET", session_path(args.name, "search"), query=query)
+        for line in reply["matches"]:
+            if args.json:
+                out.json(line, compact=True)
+            else:
+                out.line(f"{line['from']}: {line['text']}")
+        position = reply["next"]
+        if position is None:
+            return OK
 
 
 def _read_all(context: Context, record: Record) -> None:

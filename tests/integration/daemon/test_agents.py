@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ FAKE_AGENT = [sys.executable, "-m", "teleclaude.testing.fake_agent"]
 
 
 @pytest.fixture
-def record(tmp_path: Path) -> Iterator[Path]:
+def record(tmp_path: Path) -> Path:
     return tmp_path / "prompts.jsonl"
 
 
@@ -40,6 +41,10 @@ def rows(record: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in record.read_text().splitlines()] if record.exists() else []
 
 
+def submitted(record: Path, count: int) -> bool:
+    return len(rows(record)) == count
+
+
 def prompts(record: Path) -> list[str]:
     return [row["prompt"] for row in rows(record)]
 
@@ -52,7 +57,7 @@ async def test_every_prompt_is_submitted(record: Path) -> None:
         await client.wait("agent", text="? for help")
         for number, text in enumerate(texts):
             await client.text("agent", text)
-            await eventually(lambda count=number + 1: len(rows(record)) == count)
+            await eventually(partial(submitted, record, number + 1))
             await client.wait("agent", text="You said")
     assert prompts(record) == texts
     assert {row["conversation_id"] for row in rows(record)} == {made["agent"]["conversation_id"]}
