@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from teleclaude.cli.command import Command, Context
-from teleclaude.cli.commands.run import WatchedExecution, ended_by_signals
+from teleclaude.cli.commands.run import WatchedExecution
 from teleclaude.cli.escapes import plain
 from teleclaude.cli.failure import OK, REFUSED, TIMED_OUT, CliError, RefusedError, UsageError
 from teleclaude.cli.output import Output
@@ -107,11 +107,10 @@ class _Cells:
         started = context.client.call("POST", session_path(self._session["id"], "executions"), body=body)
         path = f"/executions/{started.get('id')}"
         watched = WatchedExecution(context, path, between)
-        with ended_by_signals():
-            if context.args.json:
-                watched.wait_quietly()
-            else:
-                watched.stream()
+        if context.args.json:
+            watched.wait_quietly()
+        else:
+            watched.stream()
         query = {"wait_ms": int(END_SECONDS * 1000)}
         return context.client.call("GET", path, query=query, patience=END_SECONDS)
 

@@ -22,7 +22,8 @@ from teleclaude.cli.values import seconds, variable
 
 NOT_STARTED = 126  # as the shell's for what cannot be executed
 MAX_INPUT_BYTES = 1 << 20
-TICK_SECONDS = 0.2
+TICK_SECONDS = 0.05
+QUIET_TICK_SECONDS = 0.3
 QUIET_SECONDS = 2.0
 END_SECONDS = 15.0
 
@@ -53,11 +54,10 @@ def _run(context: Context) -> int:
     started = client.call("POST", "/executions", body=body)
     path = f"/executions/{started.get('id')}"
     run = WatchedExecution(context, path)
-    with ended_by_signals():
-        if args.json:
-            run.wait_quietly()
-        else:
-            run.stream()
+    if args.json:
+        run.wait_quietly()
+    else:
+        run.stream()
     ended = client.call("GET", path, query={"wait_ms": int(END_SECONDS * 1000)}, patience=END_SECONDS)
     if args.json:
         context.out.json(ended)
@@ -113,7 +113,7 @@ def describe(execution: dict[str, Any]) -> str:
 
 
 class WatchedExecution:
-    """One running execution, watched from here: Ctrl-C interrupts it, a second one ends it."""
+    """One running execution, watched from here: Ctrl-C interrupts it, a second one ends it, as do TERM and HUP."""
 
     def __init__(self, context: Context, path: str, between: Callable[[], None] | None = None) -> None:
         """``between`` is called now and then while the streams are shown."""
@@ -121,7 +121,7 @@ class WatchedExecution:
         self._path = path
         self._between = between
         self._progress = _Progress()
-        self._interrupts = 0
+        self._signals = _Signals()
         self._failures: list[BaseException] = []
 
     def stream(self) -> None:
@@ -133,35 +133,27 @@ class WatchedExecution:
         ]
         for reader in readers:
             reader.start()
-        while any(reader.is_alive() for reader in readers):
-            try:
+        with self._signals:
+            while any(reader.is_alive() for reader in readers) and not self._failures:
                 for reader in readers:
                     reader.join(TICK_SECONDS)
-                if self._failures:
-                    break
+                self._pass_on()
                 self._progress.tick()
                 if self._between is not None:
-                    self._between()
-            except KeyboardInterrupt:
-                self._interrupt()
-            except _EndedError:
-                self._control("cancel")
+                    self._signals.while_reading(self._between)
         self._progress.clear()
         if self._failures:
             raise self._failures[0]
 
     def wait_quietly(self) -> None:
         """Until it has ended."""
-        query = {"wait_ms": 1000}
-        while True:
-            try:
-                found = self._context.client.call("GET", self._path, query=query, patience=1.0)
+        query = {"wait_ms": int(QUIET_TICK_SECONDS * 1000)}
+        with self._signals:
+            while True:
+                found = self._context.client.call("GET", self._path, query=query, patience=QUIET_TICK_SECONDS)
                 if found.get("completed_at"):
                     return
-            except KeyboardInterrupt:
-                self._interrupt()
-            except _EndedError:
-                self._control("cancel")
+                self._pass_on()
 
     def _follow(self, name: str, out: Output) -> None:
         args = self._context.args
@@ -174,9 +166,10 @@ class WatchedExecution:
             # It ends this thread only; the main one raises it again.
             self._failures.append(error)
 
-    def _interrupt(self) -> None:
-        self._interrupts += 1
-        self._control("interrupt" if self._interrupts == 1 else "cancel")
+    def _pass_on(self) -> None:
+        """What this program was asked by signals, the command is asked."""
+        while (verb := self._signals.take()) is not None:
+            self._control(verb)
 
     def _control(self, verb: str) -> None:
         try:
@@ -233,24 +226,45 @@ class _Progress:
             yield
 
 
-class _EndedError(Exception):
-    """This program was asked to end."""
+class _Signals:
+    """Inside, Ctrl-C interrupts the command, and a second one ends it, as do TERM and HUP.
 
+    The handlers only count: an exception out of one could strike anywhere.
+    """
 
-@contextmanager
-def ended_by_signals() -> Iterator[None]:
-    """TERM and HUP end the execution as well, instead of leaving it behind."""
+    def __init__(self) -> None:
+        self._verbs: list[str] = []
+        self._interrupts = 0
+        self._before: dict[int, Any] = {}
 
-    def asked(_number: int, _frame: object) -> None:
-        raise _EndedError
+    def __enter__(self) -> _Signals:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            self._before[number] = signal.signal(number, self._asked)
+        return self
 
-    numbers = (signal.SIGTERM, signal.SIGHUP)
-    before = [signal.signal(number, asked) for number in numbers]
-    try:
-        yield
-    finally:
-        for number, handler in zip(numbers, before, strict=True):
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
             signal.signal(number, handler)
+
+    def take(self) -> str | None:
+        """The next thing to ask of the command."""
+        return self._verbs.pop(0) if self._verbs else None
+
+    def while_reading(self, work: Callable[[], None]) -> None:
+        """Do ``work``, which may wait for a person at the keyboard: there, Ctrl-C has to end the waiting at once."""
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            work()
+        except KeyboardInterrupt:
+            self._asked(signal.SIGINT, None)
+        finally:
+            signal.signal(signal.SIGINT, self._asked)
+
+    def _asked(self, number: int, _frame: object) -> None:
+        if number == signal.SIGINT:
+            self._interrupts += 1
+        again = number != signal.SIGINT or self._interrupts > 1
+        self._verbs.append("cancel" if again else "interrupt")
 
 
 def _read_input() -> str:
