@@ -112,6 +112,7 @@ class PythonConfig(Section):
     ready_timeout_ms: Milliseconds = 10_000
     grace_ms: Duration = 500
     warm: Annotated[int, Field(ge=0, le=1000)] = 0
+    max_memory_bytes: Bytes | None = None
 
     @model_validator(mode="after")
     def _warm_within_maximum(self) -> Self:

@@ -31,9 +31,8 @@ class WorkerPool:
         self._closed = False
 
     async def __aenter__(self) -> Self:
-        if self._settings.warm:
-            self._wanted.set()
-            self._tasks.spawn(self._refill, name="refill", owner=_OWNER, policy=TaskPolicy.RESTART)
+        self._wanted.set()
+        self._tasks.spawn(self._refill, name="refill", owner=_OWNER, policy=TaskPolicy.RESTART)
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
@@ -45,6 +44,14 @@ class WorkerPool:
         await self._tasks.cancel_owner(_OWNER, self._settings.ready_timeout_ms / 1000)
         while self._booted:
             await self._booted.popleft().aclose(grace=0)
+
+    def resettle(self, settings: PythonSettings) -> None:
+        """Start workers by other settings from now on. Booted ones that do not fit them are ended."""
+        fits = settings.interpreter == self._settings.interpreter
+        while self._booted and (not fits or len(self._booted) > settings.warm):
+            self._booted.pop().kill()
+        self._settings = settings
+        self._wanted.set()
 
     @property
     def warm(self) -> int:

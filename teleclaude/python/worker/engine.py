@@ -141,7 +141,7 @@ class Engine:
         shown = None
         if value is not None or figure is not None:
             with self._loop.current():
-                shown = render.render(figure if value is None else value)
+                shown = render.render(figure) if value is None else render.render(value, figure)
         self._namespace.remember(value)
         return shown
 

@@ -31,11 +31,16 @@ _RICH = (
 )
 
 
-def render(value: Any) -> dict[str, Any]:
-    """``{repr, value, display, truncated, notes}``; whatever the value's own methods do ends up in ``notes``."""
+def render(value: Any, figure: Any = None) -> dict[str, Any]:
+    """``{repr, value, display, truncated, notes}``; whatever the value's own methods do ends up in ``notes``.
+
+    ``figure`` is what the cell drew beside the value: its picture, where the value offers none.
+    """
     notes: list[str] = []
     text, truncated = bounded_repr(value, REPR_CHARS, notes)
     display = _display(value, notes)
+    if figure is not None:
+        display = {**_display(figure, notes), **display}
     if display:
         display["text/plain"] = text
     return {"repr": text, "value": json_value(value), "display": display, "truncated": truncated, "notes": notes}

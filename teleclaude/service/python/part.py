@@ -68,6 +68,7 @@ class PythonPart:
             clock=clock,
         )
         views.python = self.sessions.activity
+        settings.on_change(lambda config: self._pool.resettle(settings_of(config)))
 
     async def __aenter__(self) -> Self:
         await self.sessions.recover()

@@ -16,6 +16,7 @@ def settings_of(config: Config) -> PythonSettings:
         grace_ms=section.grace_ms,
         drain_ms=executions.drain_ms,
         max_output_bytes=executions.max_output_bytes,
+        memory_bytes=section.max_memory_bytes,
         warm=section.warm,
     )
 

@@ -222,6 +222,20 @@ async def test_closing_ends_everything(client: Client, daemon: DaemonProcess, se
     await client.get(f"/sessions/{session['id']}", expect=404)
 
 
+async def test_the_same_over_json_rpc(client: Client, session: Any) -> None:
+    async with client.http.ws_connect(client.url("/rpc")) as socket:
+
+        async def call(method: str, **params: Any) -> Any:
+            await socket.send_json({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
+            return (await socket.receive_json(timeout=20))["result"]
+
+        cell = await call("session.execute", id=session["id"], code="x = 20\nx + 1", wait_ms=20_000)
+        assert cell["result"]["value"] == 21
+        assert await call("session.set_variables", id="py", values={"x": 1}) == {"updated": ["x"], "skipped": []}
+        assert (await call("session.variables", id="py"))["variables"] == [{"name": "x", "type": "int", "repr": "1"}]
+        assert (await call("session.restart", id="py"))["epoch"] == 2
+
+
 async def test_the_signal_of_a_session(client: Client, session: Any) -> None:
     await client.post(f"/sessions/{session['id']}/signal", {"signal": "KILL"})
     await eventually(lambda: _has_state(client, session, "exited"))

@@ -6,6 +6,7 @@ import asyncio
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -198,6 +199,17 @@ async def test_d32_a_warm_worker_that_died_is_not_given_out(sessions: Sessions) 
     python = sessions.make(pool)
     async with python.session:
         assert await python.value("1+1") == 2
+
+
+async def test_other_settings_for_workers_to_come(sessions: Sessions, tmp_path: Path) -> None:
+    pool = await sessions.pool(warm=2)
+    await eventually(lambda: pool.warm == 2, 20)
+    pool.resettle(replace(sessions.settings, warm=1))
+    assert pool.warm == 1
+    pool.resettle(replace(sessions.settings, interpreter=str(tmp_path / "missing")))
+    assert pool.warm == 0
+    with pytest.raises(InvalidError):
+        await sessions.make(pool).session.start()
 
 
 async def test_environment_that_the_interpreter_reads_at_its_start(sessions: Sessions) -> None:

@@ -101,7 +101,7 @@ async def test_a_figure_is_a_picture(python: Driven) -> None:
         "pyplot.close = lambda what: pyplot.open.clear()"
     )
     wanted = base64.b64encode(b"PNG").decode()
-    for code in ("Figure()", "pyplot.open.append(Figure())"):
+    for code in ("Figure()", "pyplot.open.append(Figure())", "pyplot.open.append(Figure()); [1]"):
         display = (await result_of(python, code)).display
         assert display is not None
         assert display["image/png"] == wanted
