@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from teleclaude.cli.command import Command, Context
-from teleclaude.cli.commands.run import WatchedExecution
+from teleclaude.cli.commands.run import PassedOn, WatchedExecution
 from teleclaude.cli.escapes import plain
 from teleclaude.cli.failure import OK, REFUSED, TIMED_OUT, CliError, RefusedError, UsageError
 from teleclaude.cli.output import Output
@@ -104,13 +104,14 @@ class _Cells:
         body: dict[str, object] = {"code": code, "allow_stdin": between is not None, "queue": True}
         if context.args.timeout is not None:
             body["timeout_ms"] = max(1, round(context.args.timeout * 1000))
-        started = context.client.call("POST", session_path(self._session["id"], "executions"), body=body)
-        path = f"/executions/{started.get('id')}"
-        watched = WatchedExecution(context, path, between)
-        if context.args.json:
-            watched.wait_quietly()
-        else:
-            watched.stream()
+        with PassedOn() as signals:
+            started = context.client.call("POST", session_path(self._session["id"], "executions"), body=body)
+            path = f"/executions/{started.get('id')}"
+            watched = WatchedExecution(context, path, signals, between)
+            if context.args.json:
+                watched.wait_quietly()
+            else:
+                watched.stream()
         query = {"wait_ms": int(END_SECONDS * 1000)}
         return context.client.call("GET", path, query=query, patience=END_SECONDS)
 

@@ -51,13 +51,14 @@ def _run(context: Context) -> int:
     body = run_body(args, is_local=client.is_local)
     if args.stdin:
         body["stdin"] = _read_input()
-    started = client.call("POST", "/executions", body=body)
-    path = f"/executions/{started.get('id')}"
-    run = WatchedExecution(context, path)
-    if args.json:
-        run.wait_quietly()
-    else:
-        run.stream()
+    with PassedOn() as signals:
+        started = client.call("POST", "/executions", body=body)
+        path = f"/executions/{started.get('id')}"
+        run = WatchedExecution(context, path, signals)
+        if args.json:
+            run.wait_quietly()
+        else:
+            run.stream()
     ended = client.call("GET", path, query={"wait_ms": int(END_SECONDS * 1000)}, patience=END_SECONDS)
     if args.json:
         context.out.json(ended)
@@ -115,13 +116,15 @@ def describe(execution: dict[str, Any]) -> str:
 class WatchedExecution:
     """One running execution, watched from here: Ctrl-C interrupts it, a second one ends it, as do TERM and HUP."""
 
-    def __init__(self, context: Context, path: str, between: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self, context: Context, path: str, signals: PassedOn, between: Callable[[], None] | None = None
+    ) -> None:
         """``between`` is called now and then while the streams are shown."""
         self._context = context
         self._path = path
         self._between = between
         self._progress = _Progress()
-        self._signals = _Signals()
+        self._signals = signals
         self._failures: list[BaseException] = []
 
     def stream(self) -> None:
@@ -133,14 +136,13 @@ class WatchedExecution:
         ]
         for reader in readers:
             reader.start()
-        with self._signals:
-            while any(reader.is_alive() for reader in readers) and not self._failures:
-                for reader in readers:
-                    reader.join(TICK_SECONDS)
-                self._pass_on()
-                self._progress.tick()
-                if self._between is not None:
-                    self._signals.while_reading(self._between)
+        while any(reader.is_alive() for reader in readers) and not self._failures:
+            for reader in readers:
+                reader.join(TICK_SECONDS)
+            self._pass_on()
+            self._progress.tick()
+            if self._between is not None:
+                self._signals.while_reading(self._between)
         self._progress.clear()
         if self._failures:
             raise self._failures[0]
@@ -148,12 +150,11 @@ class WatchedExecution:
     def wait_quietly(self) -> None:
         """Until it has ended."""
         query = {"wait_ms": int(QUIET_TICK_SECONDS * 1000)}
-        with self._signals:
-            while True:
-                found = self._context.client.call("GET", self._path, query=query, patience=QUIET_TICK_SECONDS)
-                if found.get("completed_at"):
-                    return
-                self._pass_on()
+        while True:
+            found = self._context.client.call("GET", self._path, query=query, patience=QUIET_TICK_SECONDS)
+            if found.get("completed_at"):
+                return
+            self._pass_on()
 
     def _follow(self, name: str, out: Output) -> None:
         args = self._context.args
@@ -226,8 +227,8 @@ class _Progress:
             yield
 
 
-class _Signals:
-    """Inside, Ctrl-C interrupts the command, and a second one ends it, as do TERM and HUP.
+class PassedOn:
+    """Signals for the execution: inside, Ctrl-C is to interrupt it, and a second one to end it, as are TERM and HUP.
 
     The handlers only count: an exception out of one could strike anywhere.
     """
@@ -237,7 +238,7 @@ class _Signals:
         self._interrupts = 0
         self._before: dict[int, Any] = {}
 
-    def __enter__(self) -> _Signals:
+    def __enter__(self) -> PassedOn:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             self._before[number] = signal.signal(number, self._asked)
         return self
