@@ -12,9 +12,11 @@ from teleclaude.daemon.directories import DirectoryError, ensure_token, prepare
 from teleclaude.daemon.lock import AlreadyRunningError, single_instance
 from teleclaude.daemon.notify import Notifier
 from teleclaude.daemon.run import Startup, run
+from teleclaude.errors import TeleclaudeError
 from teleclaude.log import configure_logging
 from teleclaude.paths import find_paths
 
+EX_UNAVAILABLE = 69
 EX_SOFTWARE = 70
 EX_CANTCREAT = 73
 EX_TEMPFAIL = 75
@@ -24,7 +26,8 @@ EX_CONFIG = 78
 def main(config_path: str | None = None) -> int:
     """Run the daemon until it is told to stop; answers the exit status (sysexits.h).
 
-    0 after an ordered stop, 70 when a vital task failed, 73 when a directory of ours cannot be used, 75 when another
+    0 after an ordered stop, 69 when a part that it cannot do without is missing,
+    70 when a vital task failed, 73 when a directory of ours cannot be used, 75 when another
     daemon holds the state, 78 for an invalid config.
     """
     path = Path(config_path) if config_path else None
@@ -44,6 +47,8 @@ def main(config_path: str | None = None) -> int:
         return _fail(EX_CANTCREAT, str(error))
     except AlreadyRunningError as error:
         return _fail(EX_TEMPFAIL, str(error))
+    except TeleclaudeError as error:
+        return _fail(EX_UNAVAILABLE, str(error))
 
 
 def _fail(status: int, message: str) -> int:

@@ -63,7 +63,7 @@ async def run(startup: Startup) -> int:
         status = await _until_stopped(stop, tasks)
         startup.notifier.send("STOPPING=1")
         log.info("stopping", status=status)
-        _spawn_last_resort(tasks)
+        _spawn_last_resort(tasks, status)
         await core.close_intake()
     log.info("stopped", status=status)
     return status
@@ -205,11 +205,11 @@ async def _until_stopped(stop: asyncio.Event, tasks: TaskRegistry) -> int:
     return 70 if failed.is_set() else 0
 
 
-def _spawn_last_resort(tasks: TaskRegistry) -> None:
+def _spawn_last_resort(tasks: TaskRegistry, status: int) -> None:
     """Whatever hangs, the process ends: terminals live in tmux and lose nothing."""
 
     def give_up() -> None:
         log.error("stop_timeout", timeout_s=STOP_SECONDS, active=str(dict(tasks.counts.active)))
-        os._exit(0)
+        os._exit(status)
 
     asyncio.get_running_loop().call_later(STOP_SECONDS, give_up)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from teleclaude.errors import ForbiddenError, InvalidError, UnavailableError
+from teleclaude.errors import ForbiddenError, NotFoundError, UnavailableError
 from teleclaude.model import Principal, is_name
 from teleclaude.wire.base import Command
 
@@ -57,7 +57,7 @@ def local_reference(reference: str, computer: str, *, operation: str) -> str:
     if not slash:
         return reference
     if not is_name(owner):
-        raise InvalidError(f"{owner[:64]!r} is not the name of a computer", operation=operation)
+        raise NotFoundError(f"there is no computer {owner[:64]!r}, and no session on it", operation=operation)
     require_local(owner, computer, operation=operation)
     return rest
 

@@ -54,7 +54,7 @@ from teleclaude.tmux import Panes, ServerIdentity, TmuxServer
 log = structlog.get_logger(__name__)
 
 OWNER = "core"
-ADOPT_SECONDS = 30.0
+ADOPT_SECONDS = 10.0
 BREAKER_SECONDS = 3.0
 """After repeated failure no session is started for so long."""
 
@@ -114,6 +114,7 @@ class Core:
         await self._tokens.load()
         self._parts.server.on_gone(self._server_gone)
         self._parts.settings.on_change(self._resettle)
+        await self._reconciler.believe()
         await self._adopt()
         await self._adoptions.resume()
         await self.executions.__aenter__()
@@ -156,15 +157,16 @@ class Core:
             async with asyncio.timeout(ADOPT_SECONDS):
                 await self._reconciler.adopt()
         except (TeleclaudeError, TimeoutError) as error:
-            log.warning("adoption_failed", error=str(error))
+            log.warning("adoption_failed", error=str(error) or "no answer in time")
             self._parts.tasks.spawn(self._adopt_later, name="adopt", owner=OWNER, policy=TaskPolicy.RESTART)
 
     async def _adopt_later(self) -> None:
         while True:
             await self._parts.clock.sleep(1.0)
             try:
-                await self._reconciler.adopt()
-            except TeleclaudeError as error:
+                async with asyncio.timeout(ADOPT_SECONDS):
+                    await self._reconciler.adopt()
+            except (TeleclaudeError, TimeoutError) as error:
                 log.debug("adoption_waits", error=str(error))
             else:
                 return
@@ -378,5 +380,6 @@ def _readings(parts: Parts, table: SessionTable) -> list[Reading]:
         ("teleclaude_tasks_started", "Tasks started since the start", lambda: counts.counts.started),
         ("teleclaude_tasks_failed", "Tasks that failed since the start", lambda: counts.counts.failed),
         ("teleclaude_tasks_cancelled", "Tasks cancelled since the start", lambda: counts.counts.cancelled),
+        ("teleclaude_tmux_available", "Whether tmux answered last time", lambda: int(parts.server.available)),
         ("teleclaude_events_seq", "Number of the latest event", lambda: parts.bus.latest),
     ]

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from teleclaude.clock import Clock
-from teleclaude.errors import BusyError, ExitedError, IndeterminateError, TeleclaudeError
+from teleclaude.errors import BusyError, ExitedError, IndeterminateError, TeleclaudeError, UnavailableError
 from teleclaude.model import Agent, HandingOff, PaneIdentity
 from teleclaude.service.records import Records
 from teleclaude.service.settings import Settings
@@ -99,6 +99,7 @@ class Inputs:
             offset = live.stream.bounds().end
             await send(pane)
             live.session = replace(live.session, input_offset=offset)
+            live.since = self._clock.now()
             self._records.save_soon(live.session)
             return offset
 
@@ -116,6 +117,8 @@ def typing_pane(live: Live, operation: str) -> PaneIdentity:
         raise BusyError(f"the session is being handed to {state.computer}", operation=operation)
     if pane is None:
         raise BusyError("the session is still starting; try again", operation=operation)
+    if not live.watched:
+        raise UnavailableError("tmux has not answered yet; nothing was typed, try again later", operation=operation)
     if live.closing or live.process_ended:
         raise ExitedError("the session has ended; restart it to type again", operation=operation)
     return pane

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -31,6 +31,7 @@ class Metrics:
             registry=self._registry,
         )
         self._registry.register(_Readings(list(readings)))
+        ProcessCollector(registry=self._registry)
 
     def observe(self, operation: str, code: str, seconds: float) -> None:
         self._commands.labels(operation, code).inc()

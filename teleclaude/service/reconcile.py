@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -21,8 +22,10 @@ from teleclaude.tmux import PaneInfo, Panes
 log = structlog.get_logger(__name__)
 
 SWEEP_SECONDS = 2.0
-STARTING_SECONDS = 30.0
+STARTING_SECONDS = 15.0
 """A start that tmux never confirmed is given up after this long."""
+
+ADOPT_AT_ONCE = 16
 
 
 class Reconciler:
@@ -48,22 +51,39 @@ class Reconciler:
         self._recorders = recorders
         self._terminals = terminals
         self._clock = clock
+        self._believed: list[Live] = []
+        self._adopted = False
+
+    async def believe(self) -> None:
+        """Take every stored live session for alive, before tmux was asked: nobody is told that it ended."""
+        for session in await self._records.live():
+            if session.kind is Kind.TERMINAL and not session.adopted:
+                live = Live(session, self._streams.get(session.id), since=self._clock.now())
+                self._table.insert(live, operation="daemon.adopt")
+                self._believed.append(live)
 
     async def adopt(self) -> None:
-        """Take over every stored live session: follow those that run, write down how the others ended."""
-        every = await self._records.live()
-        stored = [session for session in every if session.kind is Kind.TERMINAL and not session.adopted]
+        """Follow the believed sessions that run, write down how the others ended. It may be called again after it was
+        cut short.
+        """
         infos = await self._panes.list_panes()
-        by_marker = {info.marker: info for info in infos if info.marker}
-        adopted = 0
-        for session in stored:
-            if self._table.find(session.id) is not None:
-                continue  # taken over by an attempt that tmux cut short
-            live = Live(session, self._streams.get(session.id))
-            self._table.insert(live, operation="daemon.adopt")
-            adopted += await self.resume(live, infos)
-        await self._rebuild(by_marker, {session.id for session in every})
-        log.info("sessions_adopted", adopted=adopted, lost=len(stored) - adopted, unknown=_unknown(infos))
+        known = {session.id for session in await self._records.live()} | {live.id for live in self._table}
+        turns = asyncio.Semaphore(ADOPT_AT_ONCE)
+        waiting = [live for live in self._believed if not live.watched and not live.ended.is_set()]
+        results = await asyncio.gather(*(self._adopt_one(live, infos, turns) for live in waiting))
+        await self._rebuild({info.marker: info for info in infos if info.marker}, known)
+        self._believed.clear()
+        self._adopted = True
+        log.info("sessions_adopted", adopted=sum(results), lost=len(waiting) - sum(results), unknown=_unknown(infos))
+
+    async def _adopt_one(self, live: Live, infos: Sequence[PaneInfo], turns: asyncio.Semaphore) -> bool:
+        async with turns:
+            try:
+                return await self.resume(live, infos)
+            except TeleclaudeError as error:
+                # It stays in the table, and the sweep tries again.
+                log.warning("session_not_adopted", session_id=live.id, error=str(error))
+                return True
 
     async def resume(self, live: Live, infos: Sequence[PaneInfo]) -> bool:
         """Follow a stored session again, if ``infos`` (all panes of its server) has its pane; else it is lost."""
@@ -101,7 +121,7 @@ class Reconciler:
                 created_at=self._clock.now(),
                 owner="local",
             )
-            live = Live(session, self._streams.get(marker))
+            live = Live(session, self._streams.get(marker), since=self._clock.now())
             try:
                 self._table.insert(live, operation="daemon.adopt")
             except ConflictError:
@@ -117,7 +137,7 @@ class Reconciler:
         """Sweep for ever. One cheap list serves all sessions."""
         while True:
             await self._clock.sleep(SWEEP_SECONDS)
-            if len(self._table) == 0:
+            if not self._adopted or len(self._table) == 0:
                 continue
             try:
                 await self.sweep()
@@ -134,7 +154,8 @@ class Reconciler:
             if pane is None:
                 await self._sweep_starting(live, by_marker.get(live.id))
             else:
-                await self.compare(live, pane, by_pane.get(pane.pane_id))
+                info = by_pane.get(pane.pane_id)
+                await self.compare(live, pane, info if _is_of(info, live, pane, self._panes) else None)
         await self._bury(infos)
 
     async def _bury(self, infos: Iterable[PaneInfo]) -> None:
@@ -149,7 +170,7 @@ class Reconciler:
         async with live.lifecycle:
             if info is not None:
                 await self._terminals.arrived(live, self._panes.identity(info))
-            elif (self._clock.now() - live.session.created_at).total_seconds() > STARTING_SECONDS:
+            elif (self._clock.now() - (live.since or live.session.created_at)).total_seconds() > STARTING_SECONDS:
                 await self._terminals.lose(live, "start_failed")
 
     async def compare(self, live: Live, pane: PaneIdentity, info: PaneInfo | None) -> None:
@@ -162,7 +183,7 @@ class Reconciler:
             return
         if info.pid != pane.pid:
             await self._respawned(live, info)
-        elif live.process is None:
+        elif not live.watched:
             await self._recorders.resume(live, info)
             await self._terminals.watch(live)
         elif not info.piped or self._recorders.ended(live):
@@ -187,9 +208,20 @@ class Reconciler:
     async def lose_all(self, gone: Iterable[Live]) -> None:
         """Their tmux server ended."""
         for live in gone:
-            async with live.lifecycle:
-                if not live.ended.is_set() and live.session.pane is not None:
-                    await self._terminals.lose(live, "tmux_server_gone")
+            try:
+                async with live.lifecycle:
+                    if not live.ended.is_set() and self._table.find(live.id) is live:
+                        await self._terminals.lose(live, "tmux_server_gone")
+            except TeleclaudeError as error:
+                # The others are gone too; this one is found out by the sweep.
+                log.warning("session_not_lost_yet", session_id=live.id, error=str(error))
+
+
+def _is_of(info: PaneInfo | None, live: Live, pane: PaneIdentity, panes: Panes) -> bool:
+    """Whether ``info`` tells of the believed pane: a new server gives the same ids to others."""
+    if info is None or panes.server_identity != (pane.server_pid, pane.server_start):
+        return False
+    return info.marker in ("", live.id)
 
 
 def _pane_of(session: Session, infos: Sequence[PaneInfo], panes: Panes) -> PaneInfo | None:

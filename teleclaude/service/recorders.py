@@ -45,7 +45,7 @@ class Recorders:
 
     async def watch(self, live: Live) -> None:
         """Follow the newest recorder of a session that has just started or was taken over."""
-        await self._settle(live)
+        await self._settle(live, UNSTARTED_SECONDS)
         process = await live.stream.recorder_started(STARTED_SECONDS)
         if process is None:
             log.warning("recorder_not_started", session_id=live.id)
@@ -97,6 +97,10 @@ class Recorders:
         log.warning("recorder_replaced", session_id=live.id, gaps=len(gaps))
         if gaps:
             await self._records.note(*(OutputGap.of(STREAM, gap) for gap in gaps), session_id=live.id)
+
+    async def discard_unstarted(self, live: Live) -> None:
+        """A recorder was prepared and will certainly not start: leave nothing that anybody would wait for."""
+        await self._settle(live, 0.0)
 
     async def finish(self, live: Live) -> None:
         """The pane is gone: let the recorder take what it still has to read, so that the stream's end is final."""

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from teleclaude.bus import Bus
 from teleclaude.clock import Clock
+from teleclaude.errors import ConflictError
 from teleclaude.events import Event, Fact, SessionCreated, SessionDeleted
 from teleclaude.model import Session
 from teleclaude.store import Database, events, sessions
@@ -56,6 +57,26 @@ class Records:
 
         self._bus.publish(await self._database.write(write, frees=True))
 
+    async def save_ended(self, session: Session, fact: Fact) -> None:
+        """As ``save``, for a session that has ended and still has. Raises ``ConflictError`` when it has not."""
+
+        def write(connection: sqlite3.Connection) -> list[Event]:
+            _require_ended(connection, session.id, "session.save")
+            sessions.save(connection, session)
+            return [self._append(connection, fact, session.id)]
+
+        self._bus.publish(await self._database.write(write))
+
+    async def delete_ended(self, session_id: str) -> None:
+        """Drop the record of an ended session. Raises ``ConflictError`` for one that is alive."""
+
+        def write(connection: sqlite3.Connection) -> list[Event]:
+            _require_ended(connection, session_id, "session.purge")
+            sessions.delete(connection, session_id)
+            return [self._append(connection, SessionDeleted(), session_id)]
+
+        self._bus.publish(await self._database.write(write, frees=True))
+
     def save_soon(self, session: Session) -> None:
         """Store ``session`` in order with all other writes, without waiting for the disk."""
         self._database.write_soon(lambda connection: sessions.save(connection, session))
@@ -87,3 +108,9 @@ class Records:
 
     def _append(self, connection: sqlite3.Connection, fact: Fact, session_id: str | None) -> Event:
         return events.append(connection, fact, at=self._clock.now(), session_id=session_id)
+
+
+def _require_ended(connection: sqlite3.Connection, session_id: str, operation: str) -> None:
+    stored = sessions.get(connection, session_id)
+    if stored is not None and stored.is_live:
+        raise ConflictError(f"session {stored.name} is alive; close it first", operation=operation)

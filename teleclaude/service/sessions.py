@@ -23,7 +23,14 @@ from teleclaude.service.output import Outputs
 from teleclaude.service.records import Records
 from teleclaude.service.screens import Screens
 from teleclaude.service.settings import Settings
-from teleclaude.service.specs import agent_profile, base_name, build_spec, new_conversation, resumed_conversation
+from teleclaude.service.specs import (
+    agent_profile,
+    base_name,
+    build_spec,
+    check_startable,
+    new_conversation,
+    resumed_conversation,
+)
 from teleclaude.service.table import Live, SessionTable
 from teleclaude.service.terminals import Terminals
 from teleclaude.service.views import Views
@@ -136,7 +143,7 @@ class Sessions:
             owner=principal.name,
             tags=tuple(dict.fromkeys(command.tags)),
         )
-        live = Live(session, stream)
+        live = Live(session, stream, since=self._clock.now())
         try:
             self._table.reserve(live, operation=command.operation)
         except BaseException:
@@ -165,7 +172,7 @@ class Sessions:
             if command.name not in (None, found.session.name):
                 raise ExitedError("an ended session keeps its name", operation=command.operation)
             session = replace(found.session, tags=tags)
-            await self._records.save(session, _changed(session))
+            await self._records.save_ended(session, _changed(session))
             return self._views.session(session, found.stream)
         live = found.live
         async with live.lifecycle:
@@ -201,8 +208,8 @@ class Sessions:
         return view
 
     async def purge(self, session_id: str) -> None:
-        """Drop an ended session's record and streams."""
-        await self._records.delete(session_id)
+        """Drop an ended session's record and streams. Raises ``ConflictError`` for one that is alive (again)."""
+        await self._records.delete_ended(session_id)
         await self._streams.delete(session_id)
         await self._terminals.forget(session_id)
 
@@ -265,12 +272,15 @@ class Sessions:
             return await self._start_again(principal, found, spec, command.operation)
 
     async def _start_again(self, principal: Principal, found: Found, spec: SessionSpec, operation: str) -> SessionView:
+        # Looked at before the running program is ended for it.
+        await asyncio.to_thread(check_startable, spec, operation=operation)
         if found.live is not None:
+            await self._panes.ping()
             await self._terminals.close(found.live, None, reason="restarted")
         ended = await self._lookup.find(principal, found.session.id, operation=operation)
         if ended.live is not None:
             raise BusyError("the session is being started by somebody else", operation=operation)
-        live = Live(replace(ended.session, spec=spec, input_offset=None), ended.stream)
+        live = Live(replace(ended.session, spec=spec, input_offset=None), ended.stream, since=self._clock.now())
         self._table.reserve(live, operation=operation)
         async with live.lifecycle:
             await self._terminals.start_again(live)

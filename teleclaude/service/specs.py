@@ -132,3 +132,11 @@ def _check_program(program: str, cwd: str, env: Mapping[str, str]) -> None:
             f"program {program[:200]!r} was not found or cannot be executed; give its full path or set PATH",
             operation=_OPERATION,
         )
+
+
+def check_startable(spec: SessionSpec, *, operation: str) -> None:
+    """Whether what was started once can be started again. Blocks. Raises ``InvalidError`` naming what is gone."""
+    if not Path(spec.cwd).is_dir() or not os.access(spec.cwd, os.X_OK):
+        raise InvalidError(f"the directory {spec.cwd!r} is gone or cannot be entered", operation=operation)
+    if isinstance(spec.command, tuple):
+        _check_program(spec.command[0], spec.cwd, spec.env)

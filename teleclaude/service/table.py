@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from teleclaude.errors import ConflictError, LimitError, UnavailableError
 from teleclaude.model import Session
@@ -17,7 +18,8 @@ from teleclaude.tmux import Panes
 @dataclass(slots=True, eq=False)
 class Live:
     """A session that has not ended. ``input`` is its ordered input queue and the pane's lock; ``lifecycle`` lets
-    close, restart and the observed end happen one after the other. ``foreign`` are the panes of the user's own tmux
+    close, restart and the observed end happen one after the other. ``since`` is when it was started, taken over or last
+    typed into. ``foreign`` are the panes of the user's own tmux
     server for an adopted session; None for one of ours, and until that server was reached.
     """
 
@@ -27,6 +29,7 @@ class Live:
     lifecycle: asyncio.Lock = field(default_factory=asyncio.Lock)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     closing: str | None = None
+    since: datetime | None = None
     foreign: Panes | None = None
     process: ProcessWatch | None = None
     recorder: ProcessWatch | None = None
@@ -51,6 +54,11 @@ class Live:
     def process_ended(self) -> bool:
         """Whether the pane's process is known to have ended, even if tmux was not asked yet."""
         return self.process is not None and self.process.ended
+
+    @property
+    def watched(self) -> bool:
+        """Whether its pane was found and is followed; False from the daemon's start until tmux has answered."""
+        return self.process is not None
 
     def unwatch(self) -> None:
         self.unwatch_recorder()

@@ -6,6 +6,7 @@ import asyncio
 import shutil
 import signal
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,7 @@ import structlog
 
 from teleclaude.api import Tasks
 from teleclaude.clock import Clock, timestamp
-from teleclaude.errors import IndeterminateError, TeleclaudeError
+from teleclaude.errors import BusyError, IndeterminateError, TeleclaudeError, UnavailableError
 from teleclaude.events import SessionExited, SessionStateChanged
 from teleclaude.model import Exit, Exited, Lost, PaneIdentity, Running, SessionSpec, Starting
 from teleclaude.service.hangup import signal_session
@@ -31,7 +32,7 @@ log = structlog.get_logger(__name__)
 
 OWNER = "terminals"
 CLOSE_GRACE_MS = 1000
-KILL_SECONDS = 2.0
+START_SECONDS = 10.0
 END_SECONDS = 5.0
 DETACHED = "detached"
 
@@ -80,7 +81,8 @@ class Terminals:
         try:
             await self._records.insert(live.session)
             await launch(live)
-        except IndeterminateError:
+        except (IndeterminateError, asyncio.CancelledError):
+            # What became of it is found out by the sweep, or by the next start of the daemon.
             log.warning("session_start_indeterminate", session_id=live.id)
             raise
         except BaseException:
@@ -95,11 +97,12 @@ class Terminals:
         try:
             await self._change(live, Starting())
             await self._launch(live)
-        except IndeterminateError:
+        except (IndeterminateError, asyncio.CancelledError):
             raise
         except BaseException:
             self._table.remove(live)
             live.session = before
+            await self._recorders.discard_unstarted(live)
             await self._records.save(before, SessionStateChanged(before.state.name))
             raise
 
@@ -119,16 +122,22 @@ class Terminals:
                 recorder_command=recorder_command,
             )
         )
-        await self.arrived(live, pane)
+        await self._settle_in(live, pane)
+
+    async def _settle_in(self, live: Live, pane: PaneIdentity) -> None:
+        """A pane that cannot be written down or watched must not live on unknown."""
+        try:
+            await self.arrived(live, pane)
+        except asyncio.CancelledError:
+            raise
+        except BaseException:
+            await self._let_go(live, pane)
+            raise
 
     async def _record(self, live: Live, pane_id: str) -> None:
         panes = live.panes(self._panes)
         pane = await panes.adopt(pane_id, live.id, await live.stream.begin_generation())
-        try:
-            await self.arrived(live, pane)
-        except BaseException:
-            await self._let_go(live, pane)
-            raise
+        await self._settle_in(live, pane)
 
     async def arrived(self, live: Live, pane: PaneIdentity) -> None:
         """The session runs in ``pane``: write it down and watch it."""
@@ -146,14 +155,25 @@ class Terminals:
         await self._recorders.watch(live)
 
     def _process_ended(self, live: Live, pane: PaneIdentity) -> None:
-        self._tasks.spawn(self.end(live, pane), name=f"end {live.id}", owner=OWNER)
+        self._tasks.spawn(self._end_if_told(live, pane), name=f"end {live.id}", owner=OWNER)
+
+    async def _end_if_told(self, live: Live, pane: PaneIdentity) -> None:
+        try:
+            await self.end(live, pane)
+        except TeleclaudeError as error:
+            # tmux does not answer or is gone: the sweep, or the news of its end, goes on from here.
+            log.info("end_not_told_yet", session_id=live.id, error=str(error))
 
     async def end(self, live: Live, pane: PaneIdentity) -> None:
         """Take down how the pane ended, keep its last screen, let the recorder finish, then let go of the pane."""
         async with live.lifecycle:
             if live.session.pane != pane:
                 return
-            dead = await live.panes(self._panes).status_of_dead(pane.pane_id)
+            panes = live.panes(self._panes)
+            if panes.server_identity not in (None, (pane.server_pid, pane.server_start)):
+                await self.lose(live, "tmux_server_gone")
+                return
+            dead = await panes.status_of_dead(pane.pane_id)
             if dead is None:
                 await self.lose(live, "tmux_session_gone")
                 return
@@ -219,11 +239,11 @@ class Terminals:
         if live.session.adopted:
             await self._detach(live)
             return
-        pane = live.session.pane
-        if pane is None:
-            # Still starting: what the sweep finds of it is closed then.
-            raise IndeterminateError(
-                f"session {live.session.name} is still starting; ask again", operation="session.close"
+        pane = live.session.pane or await self._pane_of_starting(live)
+        if not live.watched:
+            raise UnavailableError(
+                f"session {live.session.name} waits for tmux, which does not answer; nothing was done, try again later",
+                operation="session.close",
             )
         live.closing = reason
         grace = (CLOSE_GRACE_MS if grace_ms is None else grace_ms) / 1000
@@ -235,6 +255,17 @@ class Terminals:
                 f"session {live.session.name} was killed, but tmux has not confirmed its end; look at its state later",
                 operation="session.close",
             )
+
+    async def _pane_of_starting(self, live: Live) -> PaneIdentity:
+        """The pane of a session that is just being started. Raises ``BusyError`` when that takes too long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(START_SECONDS), live.lifecycle:
+                pane = live.session.pane
+                if pane is not None:
+                    return pane
+        raise BusyError(
+            f"session {live.session.name} is still starting; nothing was done, try again", operation="session.close"
+        )
 
     async def _detach(self, live: Live) -> None:
         async with live.lifecycle:

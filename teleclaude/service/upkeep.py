@@ -87,7 +87,8 @@ class Upkeep:
             return
         now = self._clock.now()
         for live in self._table:
-            quiet = now - self._views.last_activity(live.session, live.stream)
+            last = self._views.last_activity(live.session, live.stream)
+            quiet = now - max(last, live.since or last)
             if live.session.pane is None or live.session.adopted or quiet < timedelta(milliseconds=idle_ms):
                 continue
             log.info("session_idle_closed", session_id=live.id)

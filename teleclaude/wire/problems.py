@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from pydantic import ValidationError
 
 from teleclaude.errors import ERRORS_BY_CODE, GapError, InternalError, InvalidError, LimitError, TeleclaudeError
+
+_MEMBER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_TYPES = frozenset({"str", "int", "float", "bool", "bytes", "none", "list", "dict"})
 
 
 def problem(error: TeleclaudeError) -> dict[str, object]:
@@ -36,11 +40,20 @@ def error_from(body: Mapping[str, object]) -> TeleclaudeError:
 
 def invalid(error: ValidationError, *, operation: str) -> InvalidError:
     """All of pydantic's findings in one sentence, without echoing the values (they may be secret)."""
-    findings = []
-    for item in error.errors(include_url=False, include_context=False, include_input=False)[:8]:
-        path = ".".join(str(part) for part in item["loc"]) or "body"
-        findings.append(f"{path}: {item['msg'].removeprefix('Value error, ')}")
-    return InvalidError("; ".join(findings), operation=operation)
+    findings: list[str] = []
+    for item in error.errors(include_url=False, include_context=False, include_input=False):
+        finding = f"{_path(item['loc'])}: {item['msg'].removeprefix('Value error, ')}"
+        if finding not in findings:
+            findings.append(finding)
+    return InvalidError("; ".join(findings[:8]), operation=operation)
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    """The place in what was sent; the branches that the validator tried in between are no part of it."""
+    parts = [
+        str(part) for part in location if isinstance(part, int) or (_MEMBER.fullmatch(part) and part not in _TYPES)
+    ]
+    return ".".join(parts) or "body"
 
 
 def _integer(value: object, default: int) -> int:

@@ -263,8 +263,17 @@ async def test_a_daemon_that_meets_a_stopped_tmux_adopts_once_it_answers() -> No
             await daemon.start()
             async with Client(daemon.socket) as client:
                 assert (await client.get("/sessions/s1"))["state"] == "running"
-                refused = await client.post("/sessions/s1/input", {"text": "x"}, expect=503)
-                assert refused["code"] == "unavailable"
+                for method, path, body in [
+                    ("POST", "/input", {"text": "x"}),
+                    ("POST", "/keys", {"keys": ["a"]}),
+                    ("GET", "/screen", None),
+                    ("POST", "/restart", None),
+                    ("DELETE", "", None),
+                    ("DELETE", "?purge=true", None),
+                ]:
+                    refused = await client.call(method, f"/sessions/s1{path}", body, expect=503)
+                    assert refused["code"] == "unavailable", path
+                assert (await client.wait("s1", exit=True, timeout_ms=100))["outcome"] == "timeout"
                 assert (await client.get("/ready", expect=503))["checks"]["tmux"]["ok"] is False
         finally:
             os.kill(server, signal.SIGCONT)
@@ -313,3 +322,63 @@ async def test_what_the_daemon_keeps_is_private_and_its_children_have_the_users_
             assert [path for path in kept if path.lstat().st_mode & 0o077 and not path.is_symlink()] == []
     finally:
         os.umask(before)
+
+
+async def test_a_restart_that_cannot_succeed_leaves_the_program_running() -> None:
+    async with daemon_process() as daemon, Client(daemon.socket) as client:
+        folder = daemon.home / "work"
+        folder.mkdir()
+        await client.new(["cat"], name="cat", cwd=str(folder))
+        folder.rmdir()
+        refused = await client.post("/sessions/cat/restart", expect=422)
+        assert "work" in refused["detail"]
+        await client.text("cat", "still here")
+        assert (await client.wait("cat", text="still here\nstill here"))["outcome"] == "matched"
+
+
+async def test_restarts_refused_while_tmux_is_away_cost_the_next_start_nothing() -> None:
+    async with daemon_process({"TELECLAUDE_TMUX__COMMAND_TIMEOUT_MS": "500"}) as daemon:
+        async with Client(daemon.socket) as client:
+            for number in range(5):
+                await client.new(["cat"], name=f"s{number}")
+                await client.delete(f"/sessions/s{number}")
+            server = daemon.tmux_pid()
+            assert server is not None
+            os.kill(server, signal.SIGSTOP)
+            try:
+                for number in range(5):
+                    async with client.http.post(client.url(f"/sessions/s{number}/restart")) as response:
+                        assert response.status in (503, 504)
+            finally:
+                os.kill(server, signal.SIGCONT)
+        await daemon.kill()
+        began = time.monotonic()
+        await daemon.start()
+        assert time.monotonic() - began < 8
+        async with Client(daemon.socket) as client:
+
+            async def settled() -> bool:
+                listed = (await client.get("/sessions"))["sessions"]
+                return all(session["state"] != "starting" for session in listed)
+
+            await eventually(settled, timeout=20)
+
+
+async def test_a_missing_tmux_is_one_line_and_a_status() -> None:
+    async with daemon_process({"TELECLAUDE_TMUX__BINARY": "/nonexistent/tmux"}, start=False) as daemon:
+        daemon.spawn()
+        assert await daemon.wait() == 69
+        assert "/nonexistent/tmux" in daemon.log
+        assert "Traceback" not in daemon.log
+
+
+async def test_a_session_is_closed_even_while_it_starts() -> None:
+    async with daemon_process() as daemon, Client(daemon.socket) as client:
+        for number in range(20):
+            name = f"s{number}"
+            made, closed = await asyncio.gather(
+                client.new(["cat"], name=name), client.http.delete(client.url(f"/sessions/{name}"))
+            )
+            assert closed.status in (200, 404)
+            state = (await client.get(f"/sessions/{made['id']}"))["state"]
+            assert state == ("exited" if closed.status == 200 else "running")

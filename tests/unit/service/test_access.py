@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from teleclaude.errors import ForbiddenError, InvalidError, UnavailableError
+from teleclaude.errors import ForbiddenError, NotFoundError, UnavailableError
 from teleclaude.model import Principal, Role
 from teleclaude.service.access import authorise, local_reference
 from teleclaude.wire.base import Command
@@ -33,5 +33,5 @@ def test_references() -> None:
     with pytest.raises(UnavailableError):
         local_reference("other/build", "box", operation="o")
     for bad in ["/build", "BOX/build", "../build", "a b/c"]:
-        with pytest.raises(InvalidError):
+        with pytest.raises(NotFoundError):
             local_reference(bad, "box", operation="o")

@@ -117,3 +117,14 @@ def test_a_session_that_moved_says_where() -> None:
     view = SessionView.of(_session(state=HandedOff("other", "S1", 2)), bounds=Bounds(0, 0), last_activity_at="")
     assert view.handed_off is not None
     assert (view.state, view.handed_off.computer, view.handed_off.epoch) == ("handed_off", "other", 2)
+
+
+@pytest.mark.parametrize("command", ["", [], ["a\0b"], 5, [1]])
+def test_a_refusal_names_the_place_and_no_internals(command: object) -> None:
+    with pytest.raises(ValidationError) as refused:
+        CreateSession.model_validate({"command": command})
+    detail = invalid(refused.value, operation="session.create").detail
+    assert detail.startswith("command")
+    assert not set("[]<>(") & set(detail.split(":", 1)[0])
+    assert "0x" not in detail
+    assert "functools" not in detail
