@@ -99,9 +99,9 @@ class Slot:
         self._decided.set()
 
     async def wait(self) -> bool:
-        """Wait for one's turn; False when the slot was released before it came."""
+        """Wait for one's turn; False when the slot was released before it came, or before this could answer."""
         await self._decided.wait()
-        return self._granted
+        return self._granted and not self._released
 
     def release(self) -> None:
         """Give the slot to the next one, or leave the queue. Does nothing the second time."""

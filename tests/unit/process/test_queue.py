@@ -52,6 +52,32 @@ async def test_c19_who_leaves_the_queue_never_gets_a_slot() -> None:
     assert (slots.running, slots.waiting) == (0, 0)
 
 
+async def test_who_leaves_at_the_moment_of_the_grant_does_not_run() -> None:
+    slots = SlotQueue(1)
+    running, next_one, last = slots.reserve(), slots.reserve(), slots.reserve()
+    running.release()
+    next_one.release()
+    assert await next_one.wait() is False
+    assert await last.wait() is True
+    last.release()
+    assert (slots.running, slots.waiting) == (0, 0)
+
+
+def test_more_slots_are_granted_at_once_and_fewer_as_they_come_back() -> None:
+    slots = SlotQueue(1)
+    many = [slots.reserve() for _ in range(4)]
+    slots.resize(3)
+    assert [slot.is_granted for slot in many] == [True, True, True, False]
+    slots.resize(1)
+    many[0].release()
+    many[1].release()
+    assert not many[3].is_granted
+    many[2].release()
+    assert many[3].is_granted
+    many[3].release()
+    assert (slots.running, slots.waiting) == (0, 0)
+
+
 def test_a_slot_comes_back_once() -> None:
     slots = SlotQueue(1)
     slot = slots.reserve()
