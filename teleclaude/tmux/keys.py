@@ -82,7 +82,7 @@ def _run(pane_id: str, run: Sequence[str | bytes]) -> TmuxCommand:
 
 def _encode(key: str) -> str | bytes:
     """Bytes for a printable character, tmux's name for a named key."""
-    if len(key) == 1 and key.isprintable() and key not in " ;":
+    if len(key) == 1 and key.isprintable() and key != ";":
         return key.encode()
     name = VOCABULARY.get(_in_order(key))
     if name is None:

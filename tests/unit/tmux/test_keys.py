@@ -44,7 +44,6 @@ def test_many_presses_are_several_commands() -> None:
         "C-Enter",
         "C-1",
         "",
-        " ",
         ";",
         "C-;",
         "ab",
