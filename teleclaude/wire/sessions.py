@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from teleclaude.clock import timestamp
 from teleclaude.model import Activity, Bounds, Chunk, Exit, HandedOff, Kind, Role, Screen, Session, is_name
@@ -390,6 +390,13 @@ class FollowOutput(Command[None]):
     mode: Literal["lossless", "latest"] = "lossless"
 
 
+def _true(value: object) -> object:
+    # To Python, and so to a Literal, 1 and 1.0 equal True.
+    if value is not True:
+        raise ValueError("exit takes true and nothing else")
+    return value
+
+
 class Until(View):
     """Exactly one condition of a wait. ``activity`` waits for that activity."""
 
@@ -398,7 +405,7 @@ class Until(View):
     text: Annotated[Text, Field(min_length=1, max_length=8192)] | None = None
     regex: Annotated[Text, Field(min_length=1, max_length=8192)] | None = None
     idle_ms: Annotated[int, Field(ge=1, le=86_400_000)] | None = None
-    exit: Literal[True] | None = None
+    exit: Annotated[Literal[True], BeforeValidator(_true)] | None = None
     activity: Activity | None = None
 
     @model_validator(mode="after")
