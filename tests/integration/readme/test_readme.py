@@ -75,6 +75,15 @@ def test_sessions_output_and_waiting(daemon: DaemonProcess) -> None:
     assert b"passed" in (daemon.home / "build.log").read_bytes()
 
 
+def test_commands(daemon: DaemonProcess) -> None:
+    (daemon.home / "names.txt").write_text("b\na\nb\n")
+    listing, counted, as_object = (run(daemon, line) for line in blocks("## Commands")[0].splitlines())
+    assert (listing.returncode, listing.stderr) == (0, "")
+    assert "usr" in listing.stdout
+    assert counted.stdout.split() == ["1", "a", "2", "b"]
+    assert '"status": "completed"' in as_object.stdout
+
+
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the README's HTTP examples use curl")
 def test_http(daemon: DaemonProcess) -> None:
     script = blocks("## HTTP")[0].replace("make;", "true;").replace(" -N ", " -N --max-time 1 ")
