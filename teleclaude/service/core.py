@@ -55,6 +55,7 @@ log = structlog.get_logger(__name__)
 
 OWNER = "core"
 ADOPT_SECONDS = 10.0
+SOCKET_SECONDS = 2.0
 BREAKER_SECONDS = 3.0
 """After repeated failure no session is started for so long."""
 
@@ -122,6 +123,7 @@ class Core:
         for name, work in (
             ("sweep", self._reconciler.run),
             ("adopted", self._adoptions.run),
+            ("socket", self._keep_socket),
             ("retention", self._upkeep.run_retention),
             ("upkeep", self._upkeep.run_slow),
         ):
@@ -170,6 +172,15 @@ class Core:
                 log.debug("adoption_waits", error=str(error))
             else:
                 return
+
+    async def _keep_socket(self) -> None:
+        """People reach the sessions through tmux's socket, and somebody may have deleted it."""
+        while True:
+            await self._parts.clock.sleep(SOCKET_SECONDS)
+            try:
+                await self._parts.server.restore_socket()
+            except TeleclaudeError as error:
+                log.warning("tmux_socket_not_restored", error=str(error))
 
     async def _server_gone(self, _server: ServerIdentity) -> None:
         await self._reconciler.server_gone()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar, cast
@@ -41,6 +42,7 @@ Handler = Callable[[Principal, Any], Awaitable[Any]]
 OWNER = "service"
 FOLLOW_EVENTS = "events.subscribe"
 STOP_SECONDS = 3.0
+_NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
 
 
 class Service:
@@ -106,6 +108,12 @@ class Service:
             code = "cancelled"
             raise
         except Exception as error:
+            if isinstance(error, OSError) and error.errno in _NO_DESCRIPTORS:
+                code = UnavailableError.code
+                raise UnavailableError(
+                    "the daemon is out of file descriptors; raise its limit (ulimit -n) or close connections",
+                    operation=command.operation,
+                ) from error
             code = "internal"
             log.exception("command_failed", operation=command.operation, principal=principal.name)
             raise InternalError(

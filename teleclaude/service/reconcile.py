@@ -182,7 +182,8 @@ class Reconciler:
             await self._terminals.end(live, pane)
             return
         if info.pid != pane.pid:
-            await self._respawned(live, info)
+            async with live.lifecycle:
+                await self._terminals.respawned(live, info)
         elif not live.watched:
             await self._recorders.resume(live, info)
             await self._terminals.watch(live)
@@ -191,15 +192,6 @@ class Reconciler:
         if info.title != live.session.title:
             live.session = replace(live.session, title=info.title)
             self._records.save_soon(live.session)
-
-    async def _respawned(self, live: Live, info: PaneInfo) -> None:
-        """Somebody respawned the pane by hand: same session, new process."""
-        log.warning("pane_respawned_by_hand", session_id=live.id, pid=info.pid)
-        async with live.lifecycle:
-            identity = live.panes(self._panes).identity(info)
-            live.session = replace(live.session, state=Running(identity))
-            await self._records.save(live.session)
-            await self._terminals.watch(live)
 
     async def server_gone(self) -> None:
         """Our tmux server ended and every pane with it."""

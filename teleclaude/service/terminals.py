@@ -26,7 +26,7 @@ from teleclaude.service.settings import Settings
 from teleclaude.service.table import Live, SessionTable
 from teleclaude.streams import StreamStore
 from teleclaude.tasks import watch_process
-from teleclaude.tmux import CreatePane, DeadStatus, Panes
+from teleclaude.tmux import CreatePane, DeadStatus, PaneInfo, Panes
 
 log = structlog.get_logger(__name__)
 
@@ -173,6 +173,10 @@ class Terminals:
             if panes.server_identity not in (None, (pane.server_pid, pane.server_start)):
                 await self.lose(live, "tmux_server_gone")
                 return
+            now = await panes.find(pane.pane_id)
+            if now is not None and not now.dead and now.pid != pane.pid:
+                await self.respawned(live, now)
+                return
             dead = await panes.status_of_dead(pane.pane_id)
             if dead is None:
                 await self.lose(live, "tmux_session_gone")
@@ -190,6 +194,14 @@ class Terminals:
             await self._let_go(live, pane)
             await self._recorders.finish(live)
             await self._finish(live, Exited(exit_))
+
+    async def respawned(self, live: Live, info: PaneInfo) -> None:
+        """Somebody started another process in the pane by hand: same session. Called with ``live.lifecycle`` held."""
+        log.warning("pane_respawned_by_hand", session_id=live.id, pid=info.pid)
+        identity = live.panes(self._panes).identity(info)
+        live.session = replace(live.session, state=Running(identity))
+        await self._records.save(live.session)
+        await self.watch(live)
 
     async def lose(self, live: Live, reason: str) -> None:
         """Its pane is gone; how it ended is told if it was seen. Called with ``live.lifecycle`` held."""

@@ -152,6 +152,13 @@ class Panes:
             raise NotFoundError(f"there is no pane {pane_id}", operation="tmux.display-message")
         return info
 
+    async def find(self, pane_id: str) -> PaneInfo | None:
+        """As ``pane``; None when there is none."""
+        try:
+            return await self.pane(pane_id)
+        except NotFoundError:
+            return None
+
     async def find_by_marker(self, session_id: str) -> PaneInfo | None:
         """The pane that ``create`` made for our ``session_id``, whatever its name is by now."""
         return next((info for info in await self.list_panes() if info.marker == session_id), None)
