@@ -25,7 +25,7 @@ _SECRET_VALUES = (
     (re.compile(r"(://[^/\s:@]*:)[^/\s@]+@"), rf"\1{HIDDEN}@"),
 )
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"}
-_CHATTY = ("aiohttp.access", "aiosqlite", "asyncio", "httpcore", "httpx", "telegram")
+_CHATTY = ("aiohttp.access", "asyncio", "httpcore", "httpx", "telegram")
 """Libraries that narrate at info or debug, some of them addresses with tokens in them."""
 
 
