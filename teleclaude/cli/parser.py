@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from typing import NoReturn
 
 import teleclaude
 from teleclaude.cli.commands import COMMANDS, GROUPS
+from teleclaude.cli.common import add_common, add_common_again
 from teleclaude.cli.failure import UsageError
 
 _DESCRIPTION = "Terminals, commands and Python sessions that stay alive, driven from anywhere."
@@ -26,14 +26,13 @@ def build_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"teleclaude {teleclaude.__version__}")
-    _add_common(parser, json=False, url=None, token_file=None)
+    add_common(parser)
     commands = parser.add_subparsers(
         prog="teleclaude", dest="command", metavar="COMMAND", required=True, help=argparse.SUPPRESS
     )
     for command in COMMANDS:
         entry = commands.add_parser(command.name, description=f"{command.summary.capitalize()}.", allow_abbrev=False)
-        # Options may stand before or after the command; what is not given after it must not undo what stood before.
-        _add_common(entry, json=argparse.SUPPRESS, url=argparse.SUPPRESS, token_file=argparse.SUPPRESS)
+        add_common_again(entry)
         command.configure(entry)
         if command.takes_words:
             entry.usage = f"{entry.format_usage().removeprefix('usage: ').rstrip()} [-- WORD ...]"
@@ -76,23 +75,6 @@ def _command_of(argv: list[str]) -> str | None:
         elif not word.startswith("-"):
             return word
     return None
-
-
-def _add_common(parser: argparse.ArgumentParser, *, json: object, url: object, token_file: object) -> None:
-    common = parser.add_argument_group("for every command")
-    common.add_argument("--json", action="store_true", default=json, help="answer in JSON")
-    common.add_argument("--url", metavar="URL", default=url, help="another daemon (default: the one of this user here)")
-    common.add_argument(
-        "--token-file", metavar="FILE", default=token_file, help="a private file with the token for --url"
-    )
-    common.add_argument("--token", action=_RefuseToken, nargs="?", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
-
-
-class _RefuseToken(argparse.Action):
-    def __call__(self, parser: argparse.ArgumentParser, *_: object, **__: object) -> NoReturn:
-        parser.error(
-            "--token is refused: every user can read it in the process list; put it in a file for --token-file"
-        )
 
 
 def _overview() -> str:

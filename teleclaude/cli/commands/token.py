@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from teleclaude.cli.command import Command, Context
+from teleclaude.cli.common import add_common_again
 from teleclaude.cli.escapes import plain
 from teleclaude.cli.failure import OK
 from teleclaude.cli.table import align
@@ -16,15 +17,23 @@ _UNITS_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 def _configure(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    create = actions.add_parser("create", description="Make a token; it is shown this once.", allow_abbrev=False)
+    create = _action(actions, "create", "make a token; it is shown this once")
     create.add_argument("name", metavar="NAME")
     create.add_argument("--role", choices=("viewer", "operator", "owner"), default="operator", help="default: operator")
     create.add_argument("--expires", metavar="TIME", type=_duration, help="how long it holds, such as 12h or 30d")
     create.add_argument("--session", metavar="S", action="append", dest="sessions", help="for this session only")
     create.add_argument("--verb", metavar="V", action="append", dest="verbs", help="for this operation only")
-    actions.add_parser("list", description="All tokens.", allow_abbrev=False)
-    revoke = actions.add_parser("revoke", description="End a token and every connection by it.", allow_abbrev=False)
+    _action(actions, "list", "all tokens")
+    revoke = _action(actions, "revoke", "end a token and every connection by it")
     revoke.add_argument("name", metavar="NAME", help="its name or id")
+
+
+def _action(
+    actions: argparse._SubParsersAction[argparse.ArgumentParser], name: str, summary: str
+) -> argparse.ArgumentParser:
+    action = actions.add_parser(name, help=summary, description=f"{summary.capitalize()}.", allow_abbrev=False)
+    add_common_again(action)
+    return action
 
 
 def _duration(text: str) -> int:
