@@ -210,13 +210,20 @@ class WorkerProcess:
     async def _see_to_the_end(self) -> None:
         reader = self._tasks.spawn(self._read(), name="read", owner=self.id)
         background = self._tasks.spawn(self._read_background(), name="background", owner=self.id)
-        try:
-            await self._ending.wait()
-        finally:
-            self._ending.set()
-            await self._end([reader, background])
+        cancelled = False
+        while not self._over.is_set():
+            try:
+                await self._ending.wait()
+                await self._end([reader, background])
+            except asyncio.CancelledError:
+                # The daemon ends, and so does the worker: whatever was begun is done again, to the end.
+                cancelled = True
+                self._ending.set()
+        if cancelled:
+            raise asyncio.CancelledError
 
     async def _end(self, readers: list[asyncio.Task[None]]) -> None:
+        """May be begun again; only the last part, which does not wait, is done once."""
         left = await self._launched.group.kill()
         if left:
             log.warning("processes_left", worker=self.id, pids=" ".join(str(stat.pid) for stat in left))

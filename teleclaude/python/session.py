@@ -355,9 +355,11 @@ class PythonSession:
             self._hear_beat(message)
             return
         cell = self._current
-        if cell is None or cell.id != message.id:
-            raise ProtocolError(f"news of {message.id!r}, which does not run")
-        await cell.hear(message)
+        if cell is not None and cell.id == message.id:
+            await cell.hear(message)
+        else:
+            # A thread may have asked in the moment in which its cell ended; the worker has answered it then.
+            log.debug("news_of_ended_cell", session_id=self.id, execution_id=message.id)
 
     def _hear_beat(self, beat: Beat) -> None:
         try:

@@ -31,6 +31,7 @@ class Asking:
         self._capture = capture
         self._numbers = itertools.count(1)
         self._open: dict[int, _Question] = {}
+        self._lock = threading.Lock()
         self._cell: str | None = None
         self._timeout: float | None = None
 
@@ -41,9 +42,10 @@ class Asking:
 
     def forbid(self) -> None:
         """The cell is over; threads of it that still ask get no answer any more."""
-        self._cell = None
-        for question in list(self._open.values()):
-            question.answered.set()
+        with self._lock:
+            self._cell = None
+            for question in self._open.values():
+                question.answered.set()
 
     def install(self) -> None:
         builtins.input = self.input
@@ -56,18 +58,20 @@ class Asking:
 
     def ask(self, prompt: str) -> str:
         cell = self._capture.owner()
-        if self._cell is None or cell != self._cell:
-            raise EOFError("nobody answers: the cell that asks is over")
-        if self._timeout is None:
-            raise EOFError("nobody answers: the cell was started without allow_stdin")
         number, question = next(self._numbers), _Question()
-        self._open[number] = question
+        with self._lock:
+            if self._cell is None or cell != self._cell:
+                raise EOFError("nobody answers: the cell that asks is over")
+            if self._timeout is None:
+                raise EOFError("nobody answers: the cell was started without allow_stdin")
+            self._open[number] = question
         try:
             text = clean(prompt)[:MAX_PROMPT]
             self._link.send({"op": "input", "id": cell, "request": number, "prompt": text})
             answered = question.answered.wait(self._timeout)
         finally:
-            del self._open[number]
+            with self._lock:
+                del self._open[number]
         if not answered:
             self._link.send({"op": "input_over", "id": cell, "request": number})
             raise TimeoutError(f"no answer within {self._timeout:g} s")

@@ -16,7 +16,7 @@ from teleclaude.python.worker import render
 from teleclaude.python.worker.analysis import Analyser, Cell
 from teleclaude.python.worker.asking import Asking
 from teleclaude.python.worker.capture import Capture
-from teleclaude.python.worker.failures import describe
+from teleclaude.python.worker.failures import clean, describe
 from teleclaude.python.worker.frames import FrameTooLargeError, Message
 from teleclaude.python.worker.interrupts import Interrupts
 from teleclaude.python.worker.link import Link
@@ -95,7 +95,7 @@ class Engine:
         reply: Message = {"op": "reply", "id": message["id"], "data": None, "error": None}
         data, error = self._guarded(message["id"], lambda: self._requests[message["op"]](message))
         reply["data"] = data
-        reply["error"] = None if error is None else describe(error)
+        reply["error"] = None if error is None else self._described(message["id"], error)
         self._send(reply)
 
     def _execute(self, message: Message) -> None:
@@ -112,7 +112,11 @@ class Engine:
             result.update(shown or {})
         else:
             result["status"] = "exit" if isinstance(error, SystemExit) else "error"
-            result["error"] = describe(error)
+            result["error"] = self._described(cell, error)
+        if self._link.is_cut:
+            # A child that the cell forked has come back from it. Two cannot share one loop.
+            self._capture.leave()
+            os._exit(0 if error is None else 1)
         self.asking.forbid()
         self._capture.leave()
         self.running = None
@@ -126,6 +130,14 @@ class Engine:
         except BaseException as error:
             self._interrupts.close()
             return None, error
+
+    def _described(self, work: str, error: BaseException) -> dict[str, Any]:
+        """To say what an error says is the user's code again."""
+        described, failure = self._guarded(work, lambda: describe(error))
+        if failure is None:
+            return dict(described)
+        name = clean(type(error).__name__)
+        return {"type": name, "message": "it cannot be shown", "traceback": [], "line": None, "offset": None}
 
     def _run_cell(self, source: str, count: int) -> dict[str, Any] | None:
         filename = f"<cell {count}>"
@@ -192,7 +204,7 @@ class Engine:
             if name in self._namespace.names:
                 value = self._namespace.names[name]
                 text, _ = render.bounded_repr(value, LISTED_REPR_CHARS, [])
-                listed.append({"name": name, "type": type(value).__name__, "repr": text})
+                listed.append({"name": clean(name), "type": clean(type(value).__name__), "repr": text})
         return {"variables": listed, "total": len(names)}
 
     def _update_variables(self, message: Message) -> dict[str, Any]:

@@ -12,6 +12,7 @@ WORKER_FILES = "<teleclaude worker>"
 
 MAX_MESSAGE = 16 << 10
 MAX_LINES = 400
+MAX_LINE = 1000
 _MAX_FRAMES = 100
 
 _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
@@ -19,6 +20,7 @@ _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib"
 
 def describe(error: BaseException) -> dict[str, Any]:
     """``{type, message, traceback, line, offset}``; the last two are set for a ``SyntaxError``."""
+    message = _message(error)  # first: what may have to be interrupted shows here, where nothing hides that
     summary = traceback.TracebackException(type(error), error, error.__traceback__, limit=-_MAX_FRAMES)
     _keep_user_frames(summary)
     lines = [line for piece in summary.format() for line in piece.rstrip("\n").split("\n")]
@@ -26,9 +28,9 @@ def describe(error: BaseException) -> dict[str, Any]:
         lines[MAX_LINES // 2 : -MAX_LINES // 2] = ["[...]"]
     line, offset = (error.lineno, error.offset) if isinstance(error, SyntaxError) else (None, None)
     return {
-        "type": type(error).__name__,
-        "message": clean(_message(error))[:MAX_MESSAGE],
-        "traceback": [clean(line)[:MAX_MESSAGE] for line in lines],
+        "type": clean(type(error).__name__),
+        "message": clean(message)[:MAX_MESSAGE],
+        "traceback": [clean(line)[:MAX_LINE] for line in lines],
         "line": line if type(line) is int else None,
         "offset": offset if type(offset) is int else None,
     }

@@ -39,8 +39,12 @@ class Interrupts:
     def request(self, work: str) -> None:
         """Interrupt ``work``: now, or as soon as it begins."""
         self._requested = work
-        if self._open == work and os.getpgrp() == os.getpid():
+        if self._open != work:
+            return
+        if os.getpgrp() == os.getpid():
             os.killpg(os.getpgrp(), signal.SIGINT)
+        else:
+            os.kill(os.getpid(), signal.SIGINT)
 
     def run(self, work: str, function: Callable[[], T]) -> T:
         """Call ``function``, the only place where a signal has an effect. Afterwards call ``close``, come what may."""

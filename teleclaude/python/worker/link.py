@@ -29,6 +29,11 @@ class Link:
         self._descriptors: list[int] = []
         os.register_at_fork(after_in_child=self._cut)
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether this is a forked child."""
+        return self._socket is None
+
     def send(self, message: Message) -> None:
         """One whole frame, whatever interrupts us. Raises ``FrameTooLargeError``; nothing was sent then."""
         data = encode(message)

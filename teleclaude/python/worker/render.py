@@ -96,10 +96,12 @@ def _is_json(value: Any, budget: list[int]) -> bool:
 
 
 def _display(value: Any, notes: list[str]) -> dict[str, Any]:
+    # Even to ask a class what it has may run code of its own.
+    forms = _attempt(lambda: list(_forms(value, notes)), f"display of {_type_name(value)}", notes) or []
     found: dict[str, Any] = {}
     room = DISPLAY_BYTES
-    for mime, data in _forms(value, notes):
-        size = len(data) if isinstance(data, str) else len(json.dumps(data))
+    for mime, data in forms:
+        size = len(json.dumps(data))
         if size > room:
             notes.append(f"{mime} of {_type_name(value)} was left out: too large")
         elif mime not in found:
@@ -109,19 +111,19 @@ def _display(value: Any, notes: list[str]) -> dict[str, Any]:
 
 
 def _forms(value: Any, notes: list[str]) -> Iterator[tuple[str, Any]]:
-    kind = type(value)
+    kind, name = type(value), _type_name(value)
     if callable(getattr(kind, "_repr_mimebundle_", None)):
-        bundle = _attempt(value._repr_mimebundle_, f"_repr_mimebundle_ of {kind.__name__}", notes)
+        bundle = _attempt(value._repr_mimebundle_, f"_repr_mimebundle_ of {name}", notes)
         bundle = bundle[0] if isinstance(bundle, tuple) and bundle else bundle
         if isinstance(bundle, dict):
             for mime, data in bundle.items():
                 if type(mime) is str and mime != "text/plain":
-                    yield from _form(mime, data)
+                    yield from _form(clean(mime), data)
     for method, mime in _RICH:
         if callable(getattr(kind, method, None)):
-            yield from _form(mime, _attempt(getattr(value, method), f"{method} of {kind.__name__}", notes))
+            yield from _form(mime, _attempt(getattr(value, method), f"{method} of {name}", notes))
     if is_figure(value):
-        yield from _form("image/png", _attempt(lambda: _figure_png(value), f"picture of {kind.__name__}", notes))
+        yield from _form("image/png", _attempt(lambda: _figure_png(value), f"picture of {name}", notes))
 
 
 def _form(mime: str, data: Any) -> Iterator[tuple[str, Any]]:

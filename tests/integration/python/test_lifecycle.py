@@ -123,6 +123,20 @@ async def test_d25_nothing_outlives_a_killed_daemon(code: str) -> None:
     await eventually(lambda: not any(map(alive, pids)), 2)
 
 
+async def test_d22_an_idle_worker_does_nothing(sessions: Sessions) -> None:
+    python = await sessions.start(heartbeat_ms=60_000)
+    await python.run("x = 1")
+
+    def switches() -> int:
+        lines = Path(f"/proc/{python.session.pid}/status").read_text().splitlines()
+        return sum(int(line.split()[1]) for line in lines if "ctxt_switches" in line)
+
+    await asyncio.sleep(0.2)
+    before = switches()
+    await asyncio.sleep(0.5)
+    assert switches() - before <= 1
+
+
 async def test_d27_an_interpreter_that_is_none(sessions: Sessions, tmp_path: Path) -> None:
     script = tmp_path / "python"
     script.write_text("#!/bin/sh\necho no python here\nexec sleep 600\n")

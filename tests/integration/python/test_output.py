@@ -122,6 +122,13 @@ async def test_a_forked_child_does_not_speak_for_the_worker(python: Driven) -> N
     assert cell.stdout.data == b"child\n"
 
 
+async def test_a_forked_child_that_comes_back_from_the_cell_ends(python: Driven) -> None:
+    cell = await python.run("import os\npid = os.fork()\nprint('both')")
+    assert isinstance(await cell.outcome(), CompletedState)
+    assert await python.value("os.waitpid(pid, 0)[1]") == 0
+    assert await python.value("import asyncio; await asyncio.sleep(0.01, 7)") == 7
+
+
 async def test_a_forged_frame_on_stdout_is_output(python: Driven) -> None:
     cell = await python.run("import os\nos.write(1, b'\\x00\\x00\\x00\\x02{}')\n'fine'")
     assert isinstance(await cell.outcome(), CompletedState)

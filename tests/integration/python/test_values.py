@@ -65,6 +65,31 @@ async def test_d21_huge_values_are_cut_before_their_text_is_made(python: Driven)
         assert len(result.repr) <= 64 << 10
 
 
+async def test_errors_that_cannot_be_told(python: Driven) -> None:
+    await python.run(
+        "class Bad(Exception):\n  def __str__(self): return self.args[0]()\n"
+        "def hang():\n  print('go', flush=True)\n  while True: pass\n"
+        "class Meta(type):\n  def __getattr__(self, name): raise ValueError\n"
+        "class Odd(metaclass=Meta): pass"
+    )
+    assert (await python.error("raise Bad(lambda: 5)")).type == "Bad"
+    cell = python.submit("raise Bad(hang)")
+    await cell.printed("go")
+    await cell.running.interrupt()
+    await cell.outcome()
+    assert (await result_of(python, "Odd()")).repr
+    await python.run("globals()['\\ud800'] = type('\\ud800', (), {})()")
+    assert "\\ud800" in [item["name"] for item in (await python.session.variables())["variables"]]
+    assert (await python.error("raise type('\\ud800', (Exception,), {})('\\ud800')")).message == "\\ud800"
+
+
+async def test_a_large_display_is_left_out(python: Driven) -> None:
+    await python.run(
+        "class Big:\n  def _repr_html_(self): return 'é' * 5_000_000\n  def _repr_svg_(self): return '<svg/>'"
+    )
+    assert list((await result_of(python, "Big()")).display or {}) == ["image/svg+xml", "text/plain"]
+
+
 async def test_rich_forms_are_offered(python: Driven) -> None:
     result = await result_of(
         python,
