@@ -40,6 +40,7 @@ class Commands:
         self._waiting: dict[str, Slot] = {}
         self._tasks = tasks
         self._clock = clock
+        self._stopping = False
 
     @property
     def running(self) -> int:
@@ -85,6 +86,7 @@ class Commands:
 
     async def stop(self) -> None:
         """Start nothing more and end what there is, within ``STOP_SECONDS``."""
+        self._stopping = True
         for slot in list(self._waiting.values()):
             slot.release()
         await self._runner.aclose()
@@ -103,7 +105,7 @@ class Commands:
         granted = await slot.wait()
         self._waiting.pop(live.id, None)
         live.withdraw = None
-        if not granted:
+        if not granted or self._stopping:
             return never_started(self._clock.now()), {}
         if isinstance(live.execution.state, QueuedState):
             self._keeper.changed(live, StartingState())
@@ -114,5 +116,8 @@ class Commands:
             return spawn_failed(self._clock.now(), error.detail), {}
         self._keeper.changed(live, RunningState(running.started_at, running.process))
         self._keeper.attach(live, running)
+        if self._stopping and running.outcome is None:
+            # It was being spawned when all others were cancelled.
+            await running.cancel()
         outcome = await running.wait()
         return outcome, running.totals
