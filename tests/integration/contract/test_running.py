@@ -92,8 +92,13 @@ class TestSettings:
         code, err = await serve(environ, "--config", str(path))
         assert code == 78
         assert f"{path}{said}" in err
-        code, again = await serve({**environ, "TELECLAUDE_CONFIG": str(path)})
-        assert (code, f"{path}{said}" in again) == (78, True)
+
+    async def test_the_place_in_the_environment(self, environ: dict[str, str], tmp_path: Path) -> None:
+        path = tmp_path / "my.yml"
+        path.write_text("sessions:\n  max: many\n")
+        code, err = await serve({**environ, "TELECLAUDE_CONFIG": str(path)})
+        assert code == 78
+        assert f"{path}:2: sessions.max: " in err
 
     async def test_the_place_in_the_users_folder(self, environ: dict[str, str], tmp_path: Path) -> None:
         path = Path(environ["XDG_CONFIG_HOME"]) / "teleclaude/config.yml"
