@@ -66,10 +66,10 @@ async def outside_daemon(environ: Mapping[str, str] | None = None) -> AsyncItera
 
 
 @contextmanager
-def shared_outside_daemon() -> Iterator[Outside]:
+def shared_outside_daemon(environ: Mapping[str, str] | None = None) -> Iterator[Outside]:
     """One for the tests of a module, each of which has a loop of its own."""
     with asyncio.Runner() as runner:
-        context = outside_daemon()
+        context = outside_daemon(environ)
         outside = runner.run(context.__aenter__())
         try:
             yield outside
