@@ -269,7 +269,8 @@ class Panes:
                 info = await self.pane(pane_id)
             except NotFoundError:
                 return None
-            if info.status.known or loop.time() - began > _STATUS_SECONDS:
+            # A status that is known before the pane is dead means that output is still to be read from the terminal.
+            if (info.dead and info.status.known) or loop.time() - began > _STATUS_SECONDS:
                 return info.status
             await asyncio.sleep(wait)
             wait = min(wait * 2, _STATUS_POLL_MAX_SECONDS)
