@@ -227,6 +227,9 @@ class WorkerProcess:
         left = await self._launched.group.kill()
         if left:
             log.warning("processes_left", worker=self.id, pids=" ".join(str(stat.pid) for stat in left))
+        # Its children become orphans with its last thread, and only then can those that have ended be reaped.
+        await self._watch.wait(_CLOSE_SECONDS)
+        await asyncio.to_thread(self._launched.group.members)
         code, number = await asyncio.to_thread(self._launched.reap)
         self._launched.group.release()
         self._exit = LeaderExit(code, None if number is None else signal_name(number))
