@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
@@ -21,19 +22,31 @@ def outside() -> Iterator[Outside]:
         "TELECLAUDE_SESSIONS__RETENTION_BYTES": str(2 * SEGMENT),
     }
     with shared_outside_daemon(environ) as outside:
+        asyncio.run(_fill(outside))
         yield outside
+
+
+async def _fill(outside: Outside) -> None:
+    async with Api(outside.daemon.socket) as api:
+        await api.new(f"head -c {SIZE} /dev/zero | tr '\\0' x; exec sleep 300", "build")
+
+        async def is_cut() -> bool:
+            output = (await api.get("/sessions/build"))["output"]
+            return bool(output["end"] == SIZE and SIZE - output["start"] <= 2 * SEGMENT)
+
+        await eventually(is_cut, timeout=15)
+
+
+@pytest.fixture
+async def api(outside: Outside) -> AsyncIterator[Api]:
+    async with Api(outside.daemon.socket) as api:
+        yield api
 
 
 @pytest.fixture
 async def start(api: Api) -> int:
-    """The first kept byte of session build."""
-    await api.new(f"head -c {SIZE} /dev/zero | tr '\\0' x; exec sleep 300", "build")
-
-    async def kept() -> int:
-        output = (await api.get("/sessions/build"))["output"]
-        return int(output["start"]) if output["end"] == SIZE and SIZE - output["start"] <= 2 * SEGMENT else 0
-
-    return await eventually(kept, timeout=10)
+    """The first kept byte of session build, which every test reads and none changes."""
+    return int((await api.get("/sessions/build"))["output"]["start"])
 
 
 async def test_reading(api: Api, start: int) -> None:
