@@ -17,6 +17,7 @@ from typing import Any, Self
 
 import aiohttp
 
+from teleclaude.tasks import process_start_time
 from tests.support.wait import eventually
 
 READY_SECONDS = 20.0
@@ -124,7 +125,7 @@ class DaemonProcess:
         pid = await asyncio.to_thread(self.tmux_pid)
         if pid is not None:
             await asyncio.to_thread(self.tmux, "kill-server", check=False)
-            await eventually(lambda: not Path(f"/proc/{pid}").exists(), timeout=10)
+            await eventually(lambda: process_start_time(pid) is None, timeout=10)
         socket = Path(self.environ.get("TMUX_TMPDIR", "/tmp")) / f"tmux-{os.getuid()}" / self.tmux_socket
         socket.unlink(missing_ok=True)
 
