@@ -124,7 +124,8 @@ class DaemonProcess:
             await self.wait()
         pid = await asyncio.to_thread(self.tmux_pid)
         if pid is not None:
-            await asyncio.to_thread(self.tmux, "kill-server", check=False)
+            # A killed server's programs lose their terminal, and its recorders their input: all of them end.
+            os.kill(pid, signal.SIGKILL)
             await eventually(lambda: process_start_time(pid) is None, timeout=10)
         socket = Path(self.environ.get("TMUX_TMPDIR", "/tmp")) / f"tmux-{os.getuid()}" / self.tmux_socket
         socket.unlink(missing_ok=True)
