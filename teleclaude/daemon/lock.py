@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import fcntl
 import os
+import select
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+
+PID_LOOKS = 20
+PID_LOOK_SECONDS = 0.05
 
 
 class AlreadyRunningError(Exception):
@@ -43,5 +48,10 @@ def single_instance(*paths: Path) -> Iterator[None]:
 
 
 def _read_pid(descriptor: int) -> int | None:
-    text = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
-    return int(text) if text.isdecimal() else None
+    """Who holds it. A holder that has only just taken it needs a moment to write that down."""
+    for _ in range(PID_LOOKS):
+        text = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
+        if text.isdecimal():
+            return int(text)
+        select.select([], [], [], PID_LOOK_SECONDS)
+    return None

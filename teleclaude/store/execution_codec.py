@@ -65,4 +65,6 @@ def _plain(spec: ExecutionSpec | CellSpec) -> dict[str, Any]:
 def _moment_text(value: object) -> str:
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat()
+    if isinstance(value, Mapping):  # of whatever class: asdict copies a mapping by its own
+        return dict(value)
     raise TypeError(f"{type(value).__name__} has no place in a record")
