@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any, Protocol, Self
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
 
 import structlog
 
@@ -27,37 +26,16 @@ from teleclaude.process import Sink
 from teleclaude.process.outcome import LeaderExit, StopCause
 from teleclaude.process.signals import parse_signal
 from teleclaude.python.cell import Asked, Changed, RunningCell
-from teleclaude.python.errors import ProtocolError
-from teleclaude.python.health import Heartbeats
 from teleclaude.python.messages import Beat, Reply, Told
 from teleclaude.python.output import Late
 from teleclaude.python.pool import WorkerPool
-from teleclaude.python.process import WorkerProcess, discard
+from teleclaude.python.process import discard
 from teleclaude.python.settings import Place, PythonSettings
+from teleclaude.python.supervisor import Listener, Supervisor
 from teleclaude.python.turn import Turns, close_sinks
 from teleclaude.python.worker.frames import MAX_FRAME_BYTES, FrameTooLargeError, Message, encode
 
 log = structlog.get_logger(__name__)
-
-
-class Listener(Protocol):
-    """Hears what happens to a session. Nothing here may block or raise."""
-
-    def restarted(self, epoch: int) -> None:
-        """A new worker serves; the namespace is empty."""
-        ...
-
-    def exited(self, how: LeaderExit) -> None:
-        """There is no worker any more, and none will be started unless ``PythonSession.restart`` is called."""
-        ...
-
-    def unresponsive(self, missed: int) -> None:
-        """The worker left ``missed`` heartbeats unanswered. It may recover; a restart is the way out."""
-        ...
-
-    def responsive(self) -> None:
-        """It answers again."""
-        ...
 
 
 class PythonSession:
@@ -81,26 +59,30 @@ class PythonSession:
         epoch: int = 1,
     ) -> None:
         self.id = session_id
-        self.epoch = epoch
-        self._place = place
         self._settings = settings
-        self._pool = pool
         self._tasks = tasks
         self._clock = clock
-        self._listener = listener
-        self._late = late
         self._owner = f"python:{session_id}"
         self._turns = Turns(settings, tasks, self._owner, late)
-        self._heartbeats = Heartbeats()
-        self._worker: WorkerProcess | None = None
+        self._supervisor = Supervisor(
+            session_id,
+            place,
+            settings,
+            pool=pool,
+            tasks=tasks,
+            clock=clock,
+            listener=listener,
+            late=late,
+            epoch=epoch,
+            owner=self._owner,
+            heard=self._hear,
+            is_paused=self._is_paused,
+        )
         self._queue: deque[RunningCell] = deque()
         self._current: RunningCell | None = None
         self._turn = asyncio.Lock()
         self._wanted = asyncio.Event()
-        self._exit: LeaderExit | None = None
-        self._restarting = 0
-        self._stable = asyncio.Event()
-        self._stable.set()
+        self._restarts = 0
         self._closed = False
 
     async def __aenter__(self) -> Self:
@@ -111,18 +93,20 @@ class PythonSession:
         await self.aclose()
 
     @property
-    def exit(self) -> LeaderExit | None:
-        """How the worker ended; None while there is one, or one is being started."""
-        return self._exit
+    def epoch(self) -> int:
+        """Grows with every worker."""
+        return self._supervisor.epoch
 
     @property
     def last_exit(self) -> LeaderExit:
         """How the latest worker ended, once it has."""
-        return LeaderExit() if self._worker is None else self._worker.exit
+        worker = self._supervisor.worker
+        return LeaderExit() if worker is None else worker.exit
 
     @property
     def pid(self) -> int | None:
-        return None if self._worker is None else self._worker.pid
+        worker = self._supervisor.worker
+        return None if worker is None else worker.pid
 
     @property
     def is_busy(self) -> bool:
@@ -135,19 +119,18 @@ class PythonSession:
 
     @property
     def is_responsive(self) -> bool:
-        return self._heartbeats.is_responsive
+        return self._supervisor.is_responsive
 
     async def start(self) -> None:
         """Start the first worker. Raises ``InvalidError`` and ``UnavailableError``; then nothing is left."""
-        self._adopt(await self._pool.acquire(self._place))
+        await self._supervisor.start()
         self._tasks.spawn(self._serve(), name="serve", owner=self._owner)
-        self._tasks.spawn(self._watch_health(), name="health", owner=self._owner)
 
     def admit(self, spec: CellSpec) -> None:
         """Whether a cell may be submitted now. Raises ``BusyError`` while another cell runs, unless ``spec.queue`` is
         set; ``LimitError`` when too many wait; ``ExitedError`` when there is no worker; ``TooLargeError``.
         """
-        self._require_worker("execution.start")
+        self._supervisor.require("execution.start")
         if not spec.queue and self._keeps_waiting():
             raise BusyError("the session is busy; wait for it, or send queue true", operation="execution.start")
         if len(self._queue) >= self._settings.max_queued:
@@ -202,7 +185,7 @@ class PythonSession:
     async def signal(self, name: str) -> None:
         """Send a signal to the cell that runs, else to the worker. Raises ``InvalidError`` for an unknown name."""
         sig = parse_signal(name, operation="session.signal")
-        worker = self._require_worker("session.signal")
+        worker = self._supervisor.require("session.signal")
         if self._current is not None:
             await self._current.signal(name)
         else:
@@ -216,11 +199,13 @@ class PythonSession:
         if self._closed:
             raise ExitedError("the session is closed", operation="session.restart")
         self._stop_all()
-        with self._restart():
-            if self._worker is not None:
-                await self._worker.aclose(grace=0)
+        self._restarts += 1
+        self._supervisor.kill()
+        try:
             async with self._turn:
-                await self._replace()
+                await self._supervisor.replace()
+        finally:
+            self._restarts -= 1
         return self.epoch
 
     async def aclose(self, grace: float | None = None) -> None:
@@ -234,8 +219,7 @@ class PythonSession:
         self._closed = True
         self._stop_all()
         current = self._current
-        if self._worker is not None:
-            await self._worker.aclose(grace=0 if current else grace)
+        await self._supervisor.aclose(0 if current else grace)
         if current is not None:
             await current.wait()
         while self._queue:
@@ -251,7 +235,7 @@ class PythonSession:
                 self._current = cell = self._queue.popleft()
                 try:
                     if not cell.stopping.done():
-                        await self._stable.wait()
+                        await self._supervisor.settled()
                     async with self._turn:
                         await self._run(cell)
                 except Exception as error:
@@ -263,20 +247,23 @@ class PythonSession:
 
     async def _run(self, cell: RunningCell) -> None:
         """Hold ``_turn``."""
-        worker = self._worker
+        worker = self._supervisor.worker
         if cell.stopping.done() or worker is None or worker.ended:
             await self._drop(cell)
-        elif await self._turns.take(cell, worker) and not self._closed and not self._restarting:
+            return
+        try:
+            await self._turns.take(cell, worker, self._supervisor.kill)
+        finally:
             await self._replace_killed()
 
     async def _drop(self, cell: RunningCell) -> None:
         """A cell that never runs: it was cancelled, or its worker died before."""
         await close_sinks(cell.sinks)
-        cell.finish(None, died=None if cell.stopping.done() else self._worker)
+        cell.finish(None, died=None if cell.stopping.done() else self._supervisor.worker)
 
     async def _request(self, operation: str, message: Message, descriptors: Sequence[int] = ()) -> dict[str, Any]:
         """Ask for something that is no cell, at once or not at all."""
-        worker = self._require_worker(operation)
+        worker = self._supervisor.require(operation)
         if self.is_busy:
             raise BusyError("the session is busy; wait until its cells have ended", operation=operation)
         message = {**message, "id": f"request-{secrets.token_hex(8)}"}
@@ -286,7 +273,8 @@ class PythonSession:
             # It may run the user's code: every repr does.
             await asyncio.wait([answer], timeout=self._settings.request_timeout_ms / 1000)
             late = not answer.done()
-            if late and await self._turns.end(answer, worker, message["id"]):
+            if late:
+                await self._turns.end(answer, worker, message["id"], self._supervisor.kill)
                 await self._replace_killed()
             reply = await answer
         if late:
@@ -294,113 +282,37 @@ class PythonSession:
         return _data_of(reply if isinstance(reply, Reply) else None, operation)
 
     async def _replace_killed(self) -> None:
+        """Give a worker that was killed its successor, unless a restart does. Hold ``_turn``."""
+        if not self._supervisor.is_replacing or self._restarts or self._closed:
+            return
         try:
-            await self._replace()
+            await self._supervisor.replace()
         except TeleclaudeError:
             log.exception("worker_not_replaced", session_id=self.id)
 
-    async def _replace(self) -> None:
-        """Hold ``_turn``."""
-        with self._restart():
-            try:
-                if self._worker is not None:
-                    await self._worker.wait()
-                self._exit = None
-                worker = await self._pool.acquire(self._place)
-            except TeleclaudeError:
-                self._exit = LeaderExit() if self._worker is None else self._worker.exit
-                self._listener.exited(self._exit)
-                raise
-        self.epoch += 1
-        self._adopt(worker)
-        self._listener.restarted(self.epoch)
-
-    def _adopt(self, worker: WorkerProcess) -> None:
-        worker.said = self._hear
-        worker.late = self._late
-        self._worker = worker
-        self._heartbeats = Heartbeats()
-        self._tasks.spawn(self._mourn(worker), name=f"mourn {worker.id}", owner=self._owner)
-        log.info(
-            "python_session_ready",
-            session_id=self.id,
-            epoch=self.epoch,
-            pid=worker.pid,
-            python=worker.python,
-            loop=type(asyncio.get_running_loop()).__name__,
-        )
-
-    @contextmanager
-    def _restart(self) -> Iterator[None]:
-        """While the worker has no successor yet; its end is no surprise."""
-        self._restarting += 1
-        self._stable.clear()
-        try:
-            yield
-        finally:
-            self._restarting -= 1
-            if not self._restarting:
-                self._stable.set()
-
-    async def _mourn(self, worker: WorkerProcess) -> None:
-        """Say so when a worker ended by itself."""
-        how = await worker.wait()
-        if worker is self._worker and not self._closed and not self._restarting:
-            self._exit = how
-            log.warning("worker_died", session_id=self.id, epoch=self.epoch, code=how.code, signal=how.signal)
-            self._listener.exited(how)
-
     async def _hear(self, message: Told) -> None:
-        if isinstance(message, Beat):
-            self._hear_beat(message)
-            return
         cell = self._current
-        if cell is not None and cell.id == message.id:
+        if not isinstance(message, Beat) and cell is not None and cell.id == message.id:
             await cell.hear(message)
         else:
             # A thread may have asked in the moment in which its cell ended; the worker has answered it then.
-            log.debug("news_of_ended_cell", session_id=self.id, execution_id=message.id)
+            log.debug("news_of_ended_cell", session_id=self.id)
 
-    def _hear_beat(self, beat: Beat) -> None:
-        try:
-            recovered = self._heartbeats.heard(beat.seq)
-        except ValueError as error:
-            raise ProtocolError(str(error)) from error
-        if recovered:
-            log.info("session_responsive", session_id=self.id)
-            self._listener.responsive()
-
-    async def _watch_health(self) -> None:
-        while True:
-            worker = self._worker
-            paused = self._current is not None and self._current.is_paused
-            if worker is None or worker.ended or paused:
-                self._heartbeats.forget()
-            elif self._heartbeats.is_newly_lost():
-                log.warning("session_unresponsive", session_id=self.id, missed=self._heartbeats.missed)
-                self._listener.unresponsive(self._heartbeats.missed)
-            elif self._heartbeats.is_responsive:
-                self._heartbeats.sent(await worker.ping())
-            await self._clock.sleep(self._settings.heartbeat_ms / 1000)
+    def _is_paused(self) -> bool:
+        return self._current is not None and self._current.is_paused
 
     def _keeps_waiting(self) -> bool:
         """A restart that is on its way ends what is there, and the next cell waits for nothing else."""
-        if not self._restarting:
+        if not self._supervisor.is_replacing:
             return self.is_busy
-        cells = (*self._queue, *((self._current,) if self._current is not None else ()))
-        return any(not cell.stopping.done() for cell in cells)
+        return any(not cell.stopping.done() for cell in self._cells())
 
     def _stop_all(self) -> None:
-        for cell in (*self._queue, *((self._current,) if self._current is not None else ())):
+        for cell in self._cells():
             cell.stop(StopCause.CANCEL)
 
-    def _require_worker(self, operation: str) -> WorkerProcess:
-        worker = self._worker
-        if self._closed or worker is None:
-            raise ExitedError("the session is closed", operation=operation)
-        if worker.ended and not self._restarting:
-            raise ExitedError("the interpreter has ended; restart the session", operation=operation)
-        return worker
+    def _cells(self) -> list[RunningCell]:
+        return [*self._queue, *([self._current] if self._current is not None else [])]
 
 
 def _check_size(message: Message, operation: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from typing import Any
 
@@ -37,8 +37,8 @@ class Turns:
         self._late = late
         self._lingering: deque[tuple[CellOutput, asyncio.Task[None]]] = deque()
 
-    async def take(self, cell: RunningCell, worker: WorkerProcess) -> bool:
-        """Run ``cell`` to its outcome. Answers whether ``worker`` had to be killed for it."""
+    async def take(self, cell: RunningCell, worker: WorkerProcess, kill: Callable[[], None]) -> None:
+        """Run ``cell`` to its outcome. ``kill`` ends the worker where nothing else helps."""
         with ExitStack() as theirs:
             outputs, descriptors = self._open(cell, theirs)
             cell.begin(worker, {name: output for name, (output, _) in outputs.items()})
@@ -46,30 +46,28 @@ class Turns:
             answer = await worker.call(
                 {"op": "execute", "id": cell.id, "code": cell.spec.code, "input_timeout": timeout}, descriptors
             )
-        result, killed = await self._outlast(cell, worker, answer)
+        result = await self._outlast(cell, worker, answer, kill)
         if result is None:
             await worker.wait()
         for output, _ in outputs.values():
             await output.finish(self._settings.drain_ms / 1000)
         self._let_linger(outputs)
         cell.finish(result, died=worker if result is None else None)
-        return killed
 
-    async def end(self, answer: asyncio.Future[Answer], worker: WorkerProcess, work: str) -> bool:
-        """Interrupt ``work`` and wait the grace for its answer; then kill the worker and say True."""
+    async def end(
+        self, answer: asyncio.Future[Answer], worker: WorkerProcess, work: str, kill: Callable[[], None]
+    ) -> None:
+        """Interrupt ``work`` and wait the grace for its answer; then kill the worker."""
         with suppress(ExitedError):
             await worker.interrupt(work)
         await asyncio.wait([answer], timeout=self._settings.grace_ms / 1000)
-        if answer.done():
-            return False
-        log.warning("worker_killed", worker=worker.id, work=work, grace_ms=self._settings.grace_ms)
-        worker.kill()
-        return True
+        if not answer.done():
+            log.warning("worker_killed", worker=worker.id, work=work, grace_ms=self._settings.grace_ms)
+            kill()
 
     async def _outlast(
-        self, cell: RunningCell, worker: WorkerProcess, answer: asyncio.Future[Answer]
-    ) -> tuple[Result | None, bool]:
-        killed = False
+        self, cell: RunningCell, worker: WorkerProcess, answer: asyncio.Future[Answer], kill: Callable[[], None]
+    ) -> Result | None:
         timeout = cell.spec.timeout_ms
         loop = asyncio.get_running_loop()
         timer = None if timeout is None else loop.call_later(timeout / 1000, cell.stop, StopCause.TIMEOUT)
@@ -77,12 +75,12 @@ class Turns:
             waiting: list[asyncio.Future[Any]] = [answer, cell.stopping]
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             if not answer.done():
-                killed = await self.end(answer, worker, cell.id)
+                await self.end(answer, worker, cell.id, kill)
             result = await answer
         finally:
             if timer is not None:
                 timer.cancel()
-        return (result if isinstance(result, Result) else None), killed
+        return result if isinstance(result, Result) else None
 
     def _open(
         self, cell: RunningCell, theirs: ExitStack

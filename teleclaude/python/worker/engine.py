@@ -73,13 +73,13 @@ class Engine:
                 self._send_failure(message, error)
 
     def _next(self) -> Message:
-        """Wait for a request while the session's tasks run. A task that exits or interrupts ends itself only."""
+        """Wait for a request while the session's tasks run. One that exits or stops the loop ends itself only."""
         while not self._inbox:
             self._waiter = self._loop.create_future()
             try:
                 asyncio._set_running_loop(None)
                 self._loop.run_until_complete(self._waiter)
-            except (KeyboardInterrupt, SystemExit) as error:
+            except (KeyboardInterrupt, SystemExit, RuntimeError) as error:
                 self._capture.write_background(f"a task ended with {type(error).__name__}\n".encode())
         return self._inbox.popleft()
 

@@ -148,7 +148,11 @@ def is_figure(value: Any) -> bool:
 def take_open_figure() -> Any:
     """The current figure of pyplot when there is one; all are closed to it, as the cell that drew them is over."""
     pyplot = sys.modules.get("matplotlib.pyplot")
-    if pyplot is None or not pyplot.get_fignums():
+    return None if pyplot is None else _attempt(lambda: _close_figures(pyplot), "pyplot", [])
+
+
+def _close_figures(pyplot: Any) -> Any:
+    if not pyplot.get_fignums():
         return None
     figure = pyplot.gcf()
     pyplot.close("all")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Coroutine
 from functools import partial
 from pathlib import Path
 
+import psutil
 import pytest
 
 from teleclaude.errors import BusyError, ConflictError, ExitedError, LimitError
@@ -118,14 +120,16 @@ async def test_d16_a_cancel_that_is_obeyed_keeps_the_namespace(python: Driven) -
 async def test_d17_the_child_that_a_cell_waits_for_dies_with_an_interrupt(python: Driven, start: str) -> None:
     cell = python.submit(f"import os, subprocess\nprint('go')\n{start}")
     await cell.printed("go")
-    pid = python.session.pid
-    assert pid is not None
-    children = Path(f"/proc/{pid}/task/{pid}/children")
-    await eventually(lambda: children.read_text().split())
-    child = int(children.read_text().split()[0])
+    worker = psutil.Process(python.session.pid)
+
+    def sleeper() -> psutil.Process | None:
+        return next((child for child in worker.children(recursive=True) if child.name() == "sleep"), None)
+
+    child = await eventually(sleeper)
+    assert child is not None
     error, _ = await interrupted(cell)
     assert error.type == "KeyboardInterrupt"
-    await eventually(lambda: not alive(child))
+    await eventually(lambda: not alive(child.pid))
     assert await python.value("1") == 1
 
 
@@ -297,3 +301,30 @@ async def test_controls_of_a_queued_cell(python: Driven) -> None:
     await second.running.interrupt()
     await first.running.cancel()
     assert isinstance(await second.outcome(), CancelledState)
+
+
+async def test_a_session_closed_during_its_restart_leaves_nothing(sessions: Sessions) -> None:
+    python = await sessions.start()
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        restart = group.create_task(_refused(python.session.restart()))
+        await asyncio.sleep(0)
+        await python.session.aclose()
+    assert restart.result()
+    assert python.heard.facts == []
+
+
+async def _refused(work: Coroutine[None, None, object]) -> bool:
+    try:
+        await work
+    except ExitedError:
+        return True
+    return False
+
+
+async def test_a_task_that_stops_the_loop_ends_itself_only(python: Driven) -> None:
+    await python.run("import asyncio\nasyncio.get_running_loop().call_later(0.02, asyncio.get_running_loop().stop)")
+    await eventually(lambda: b"RuntimeError" in python.late.data)
+    assert await python.value("await asyncio.sleep(0, 7)") == 7
+    await python.run("async def leave(): raise SystemExit\ntask = asyncio.create_task(leave())")
+    await eventually(lambda: b"SystemExit" in python.late.data)
+    assert await python.value("1+1") == 2
