@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-
 PID_LOOKS = 20
 PID_LOOK_SECONDS = 0.05
 

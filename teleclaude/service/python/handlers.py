@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from teleclaude.clock import Clock
-from teleclaude.errors import InvalidError
+from teleclaude.errors import BusyError, ExitedError, InvalidError
 from teleclaude.model import Kind, Principal, Session, Starting
 from teleclaude.service.access import require_local
 from teleclaude.service.ids import new_id
@@ -29,6 +29,8 @@ from teleclaude.wire.executions import ExecutionView
 from teleclaude.wire.sessions import SessionView
 
 Handler = Callable[[Principal, Any], Awaitable[Any]]
+
+END_SECONDS = 5.0
 
 _NO_TERMINAL = (
     shared.SendInput,
@@ -156,13 +158,26 @@ class PythonHandlers:
             )
         found = await self._find(principal, command)
         if found.live is not None:
-            await self._sessions.restart(found.live, command.operation)
-            return self._view(found.live)
+            try:
+                await self._sessions.restart(found.live, command.operation)
+            except ExitedError:
+                found = await self._once_ended(principal, command, found.live)
+            else:
+                return self._view(found.live)
         live = Live(replace(found.session, input_offset=None), found.stream)
         self._sessions.reserve(live, operation=command.operation)
         async with live.lifecycle:
             await self._sessions.start_again(live)
         return self._view(live)
+
+    async def _once_ended(self, principal: Principal, command: shared.RestartSession, live: Live) -> Found:
+        """The session whose worker has just ended, once that is on record. Raises ``BusyError`` when it takes long."""
+        try:
+            async with asyncio.timeout(END_SECONDS):
+                await live.ended.wait()
+        except TimeoutError:
+            raise BusyError("the session is just ending; try again", operation=command.operation) from None
+        return await self._find(principal, command)
 
     async def signal(self, principal: Principal, command: shared.SignalSession) -> SessionView:
         found = await self._find(principal, command)
