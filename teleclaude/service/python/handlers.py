@@ -157,13 +157,14 @@ class PythonHandlers:
                 "only an agent's session can be resumed; restart it without", operation=command.operation
             )
         found = await self._find(principal, command)
-        if found.live is not None:
+        alive = found.live
+        if alive is not None:
             try:
-                await self._sessions.restart(found.live, command.operation)
+                await self._sessions.restart(alive, command.operation)
             except ExitedError:
-                found = await self._once_ended(principal, command, found.live)
+                found = await self._once_ended(principal, command, alive)
             else:
-                return self._view(found.live)
+                return self._view(alive)
         live = Live(replace(found.session, input_offset=None), found.stream)
         self._sessions.reserve(live, operation=command.operation)
         async with live.lifecycle:
