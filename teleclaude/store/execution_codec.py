@@ -30,7 +30,7 @@ def encode_execution(execution: Execution) -> str:
         "streams": {name: asdict(totals) for name, totals in execution.streams.items()},
         "tags": execution.tags,
     }
-    return json.dumps(record, default=_moment_text, separators=(",", ":"))
+    return json.dumps(record, default=_jsonable, separators=(",", ":"))
 
 
 def decode_execution(text: str) -> Execution:
@@ -62,7 +62,7 @@ def _plain(spec: ExecutionSpec | CellSpec) -> dict[str, Any]:
     return {name: getattr(spec, name) for name in spec.__dataclass_fields__}
 
 
-def _moment_text(value: object) -> str:
+def _jsonable(value: object) -> object:
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat()
     if isinstance(value, Mapping):  # of whatever class: asdict copies a mapping by its own
