@@ -40,6 +40,7 @@ class DaemonProcess:
             "XDG_CONFIG_HOME": str(home / "config"),
             "TELECLAUDE_TMUX__SOCKET_NAME": self.tmux_socket,
             "TELECLAUDE_SESSIONS__SHELL": "/bin/bash",
+            "TELECLAUDE_TMUX__TRANSPORT": os.environ.get("TELECLAUDE_TEST_TRANSPORT", "control"),
             "TELECLAUDE_LOG__FORMAT": "json",
             "HOME": str(home),
             **(environ or {}),
