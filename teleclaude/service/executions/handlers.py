@@ -34,6 +34,9 @@ Handler = Callable[[Principal, Any], Awaitable[Any]]
 START_SECONDS = 10.0
 """How long a reply waits for a program to be spawned."""
 
+CONSISTENT_READS = 3
+"""How often a list is read anew when an execution ended meanwhile."""
+
 
 class Executions:
     """Handlers of the execution commands over the parts that do the work."""
@@ -128,9 +131,13 @@ class Executions:
         return self._view(found.live)
 
     async def list(self, principal: Principal, command: wire.ListExecutions) -> ExecutionList:
-        stored = await self._records.select(
-            status=command.status, session_id=command.session, tag=command.tag, limit=command.limit
-        )
+        stored: list[Execution] = []
+        for _ in range(CONSISTENT_READS):
+            stored = await self._records.select(
+                status=command.status, session_id=command.session, tag=command.tag, limit=command.limit
+            )
+            if all(self._table.find(one.id) is not None for one in stored if one.outcome is None):
+                break  # none ended between the read and now, so the list shows one moment
         return ExecutionList(executions=[self._current(execution) for execution in stored])
 
     async def delete(self, principal: Principal, command: wire.DeleteExecution) -> ExecutionView:
