@@ -18,6 +18,7 @@ from teleclaude.clock import Clock
 from teleclaude.events import Event
 from teleclaude.model import Chunk, Gap, Principal
 from teleclaude.wire.base import Command
+from teleclaude.wire.files import FileView, GetFile, PutFile
 
 R = TypeVar("R")
 
@@ -172,6 +173,16 @@ def current_connection() -> Connection | None:
     return _CONNECTION.get()
 
 
+class FileContent(Protocol):
+    """A file while it is read: ``size`` bytes in pieces."""
+
+    size: int
+
+    async def read(self) -> bytes:
+        """The next piece; empty at the end, also when the file has become shorter meanwhile."""
+        ...
+
+
 class Hub(Protocol):
     """What adapters may ask of the core. Every call is authorised, limited, routed and audited here."""
 
@@ -185,6 +196,14 @@ class Hub(Protocol):
 
         Raises ``TeleclaudeError`` only; each has a code.
         """
+        ...
+
+    async def put_file(self, principal: Principal, request: PutFile, body: AsyncIterator[bytes]) -> FileView:
+        """Store a file of a session; what ``body`` raises is raised here and leaves nothing."""
+        ...
+
+    def open_file(self, principal: Principal, request: GetFile) -> AbstractAsyncContextManager[FileContent]:
+        """Read a file of a session. Raises as ``call`` does, on entering."""
         ...
 
     def follow_output(self, principal: Principal, request: Command[Any]) -> AbstractAsyncContextManager[OutputFollower]:

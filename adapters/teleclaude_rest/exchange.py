@@ -65,7 +65,7 @@ class Exchange:
         fields: dict[str, Any] = dict(self.match.path)
         own = {name: value for name, value in self.query.items() if name in self.route.query}
         fields |= binding.from_query(kind, own, operation=self.operation)
-        body = await self._body()
+        body = {} if self.route.streamed else await self._body()
         for name in body.keys() & fields.keys():
             raise InvalidError(f"{name} belongs into the path, not into the body", operation=self.operation)
         return binding.build(kind, fields | body, operation=self.operation)
@@ -134,26 +134,44 @@ class Exchange:
         return value
 
     async def _read(self) -> bytes:
-        """The whole body; what is too large is refused before it is read, or as soon as it shows."""
+        """The whole body."""
+        data = bytearray()
+        try:
+            async with asyncio.timeout(self.surface.timing.body):
+                async for piece in self.pieces():
+                    data += piece
+        except TimeoutError:
+            raise self._too_slow() from None
+        return bytes(data)
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """The body as it comes; what is too large is refused before it is read, or as soon as it shows."""
         if not self.request.body_exists:
-            return b""
+            return
         limit = int(self.surface.context.settings.max_body_bytes)
         too_large = TooLargeError(f"the body exceeds {limit} bytes", operation=self.operation)
         if (self.request.content_length or 0) > limit:
             raise too_large
         await self._continue()
-        data = bytearray()
+        taken = 0
         try:
-            async with asyncio.timeout(self.surface.timing.body):
-                async for piece in self.request.content.iter_any():
-                    data += piece
-                    if len(data) > limit:
-                        raise too_large
-        except TimeoutError:
-            raise DeadlineError("the body did not arrive in time; nothing was done", operation=self.operation) from None
+            while piece := await self._piece():
+                taken += len(piece)
+                if taken > limit:
+                    raise too_large
+                yield piece
         except RequestPayloadError as error:
             raise MalformedError(f"the body broke off or is not valid: {error}", operation=self.operation) from None
-        return bytes(data)
+
+    async def _piece(self) -> bytes:
+        try:
+            async with asyncio.timeout(self.surface.timing.body):
+                return await self.request.content.readany()
+        except TimeoutError:
+            raise self._too_slow() from None
+
+    def _too_slow(self) -> DeadlineError:
+        return DeadlineError("the body did not arrive in time; nothing was done", operation=self.operation)
 
     async def _continue(self) -> None:
         """Tell a client that asked before sending its body to go ahead (RFC 9110, section 10.1.1)."""

@@ -25,7 +25,7 @@ def methods(routes: Iterable[Route]) -> Methods:
 
 
 def is_method(route: Route) -> bool:
-    if route.command is None or route.websocket or route.upload:
+    if route.command is None or route.websocket or route.streamed:
         return False
     return any(media.mime in (JSON, OCTETS) for media in route.replies)
 

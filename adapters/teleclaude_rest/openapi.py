@@ -111,6 +111,8 @@ def _operation(route: Route, schemas: dict[Any, Any], components: dict[str, Any]
         described["parameters"] = parameters
     if route.body:
         described["requestBody"] = _body(route, components)
+    elif route.streamed and route.method == "PUT":
+        described["requestBody"] = {"required": True, "content": {"application/octet-stream": {"schema": {}}}}
     content: dict[str, Any] = {
         media.mime: {"schema": {} if media.model is None else schemas[media.model, "serialization"]}
         for media in route.replies

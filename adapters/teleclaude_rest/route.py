@@ -39,8 +39,8 @@ class Route:
 
     A POST or PATCH takes the remaining fields from a JSON body. ``options`` holds query parameters that are no
     field of the command. ``bare`` serves the path without the prefix as well, for probes and scrapers. ``open`` needs
-    no token, ``websocket`` may be shown it after the upgrade. With ``upload`` the body is bytes as
-    they are. ``details`` tells what types cannot.
+    no token, ``websocket`` may be shown it after the upgrade. ``streamed``: body and reply are a
+    file's bytes, whose name, the last part of the path, may hold any character. ``details`` tells what types cannot.
     """
 
     method: str
@@ -56,7 +56,7 @@ class Route:
     bare: bool = False
     open: bool = False
     websocket: bool = False
-    upload: bool = False
+    streamed: bool = False
     details: str = ""
     headers: tuple[str, ...] = ()
     """Of the reply, besides the common ones."""

@@ -61,12 +61,15 @@ class Router:
             found = row.match(segments)
             if found is None:
                 continue
+            if not row.route.streamed:
+                _refuse_controls(segments)
             if row.route.method == method:
                 return Match(row.route, found, query)
             allowed.append(row.route.method)
         if allowed:
             allow = sorted(set(allowed))
             raise MethodError(f"this path takes {', '.join(allow)} only", operation=OPERATION, allow=allow)
+        _refuse_controls(segments)
         raise NotFoundError("nothing is served under this path; see /v1/openapi.json", operation=OPERATION)
 
 
@@ -83,6 +86,9 @@ def _decoded(segment: str) -> str:
         text = unquote_to_bytes(segment.encode("utf-8", "surrogateescape")).decode()
     except UnicodeDecodeError:
         raise MalformedError("the path is not UTF-8", operation=OPERATION) from None
-    if _CONTROL.search(text):
-        raise MalformedError("the path holds a control character", operation=OPERATION)
     return text
+
+
+def _refuse_controls(segments: tuple[str, ...]) -> None:
+    if any(_CONTROL.search(segment) for segment in segments):
+        raise MalformedError("the path holds a control character", operation=OPERATION)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from teleclaude.wire import audit, places, sessions, tokens
-from teleclaude_rest import docs, events, handlers, rpc, sse, stream, texts, tty
+from teleclaude.wire import files as file_wire
+from teleclaude_rest import docs, events, files, handlers, rpc, sse, stream, texts, tty
 from teleclaude_rest.execution_routes import EXECUTION_ROUTES
 from teleclaude_rest.methods import methods
 from teleclaude_rest.python_routes import PYTHON_ROUTES
@@ -247,6 +248,34 @@ ROUTES: tuple[Route, ...] = (
         "The agents' profiles",
         (Media(handlers.JSON, places.AgentList),),
         command=places.ListAgents,
+    ),
+    Route(
+        "PUT",
+        "/sessions/{id}/files/{name}",
+        files.put,
+        "Give it a file",
+        (Media(handlers.JSON, file_wire.FileView),),
+        command=file_wire.PutFile,
+        query=("overwrite",),
+        status=201,
+        streamed=True,
+    ),
+    Route(
+        "GET",
+        "/sessions/{id}/files",
+        handlers.call,
+        "Its files",
+        (Media(handlers.JSON, file_wire.FileList),),
+        command=file_wire.ListFiles,
+    ),
+    Route(
+        "GET",
+        "/sessions/{id}/files/{name}",
+        files.get,
+        "One of its files",
+        (Media(handlers.BYTES),),
+        command=file_wire.GetFile,
+        streamed=True,
     ),
     *EXECUTION_ROUTES,
     *PYTHON_ROUTES,

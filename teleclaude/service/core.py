@@ -21,7 +21,9 @@ from teleclaude.paths import Paths
 from teleclaude.process.breaker import SpawnBreaker
 from teleclaude.service.adopt import Adoptions
 from teleclaude.service.audit import Audit
+from teleclaude.service.drop import Drop
 from teleclaude.service.executions.part import ExecutionPart
+from teleclaude.service.files import Files
 from teleclaude.service.foreign import ForeignServers
 from teleclaude.service.health import Health, Probe
 from teleclaude.service.hub import Service
@@ -222,6 +224,7 @@ def build_core(parts: Parts) -> Core:
         clock=clock,
     )
     outputs = Outputs(lookup, streams, executions.lookup)
+    files = Files(lookup, Drop(parts.paths.state / "files"))
     waits = Waits(lookup, outputs, views, clock)
     journal = Journal(parts.database, clock)
     audit = Audit(parts.database, clock)
@@ -283,6 +286,7 @@ def build_core(parts: Parts) -> Core:
         settings=settings,
         clock=clock,
         breaker=breaker,
+        forget_files=files.forget,
     )
     upkeep = Upkeep(
         table=table,
@@ -308,6 +312,7 @@ def build_core(parts: Parts) -> Core:
             **executions.handlers(),
             **audit.handlers(),
             **places.handlers(),
+            **files.handlers(),
         },
         outputs=outputs,
         bus=parts.bus,
@@ -317,6 +322,7 @@ def build_core(parts: Parts) -> Core:
         tokens=tokens,
         audit=audit,
         limits=Limits(clock),
+        files=files,
         tasks=tasks,
         clock=clock,
     )

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar, cast
 
 import structlog
 
-from teleclaude.api import Grant, OutputFollower, Readiness, TaskPolicy
+from teleclaude.api import FileContent, Grant, OutputFollower, Readiness, TaskPolicy
 from teleclaude.bus import Bus
 from teleclaude.clock import Clock
 from teleclaude.errors import (
@@ -25,6 +25,7 @@ from teleclaude.events import Event
 from teleclaude.model import Principal
 from teleclaude.service.access import authorise, require_verb
 from teleclaude.service.audit import Audit
+from teleclaude.service.files import Files
 from teleclaude.service.health import Health
 from teleclaude.service.limits import Limits
 from teleclaude.service.metrics import Metrics
@@ -33,6 +34,8 @@ from teleclaude.service.output import Outputs
 from teleclaude.service.tokens import Tokens
 from teleclaude.tasks import TaskRegistry
 from teleclaude.wire.base import Command
+from teleclaude.wire.files import FileView, GetFile, PutFile
+from teleclaude.wire.sessions import FollowOutput
 
 log = structlog.get_logger(__name__)
 
@@ -41,6 +44,8 @@ Handler = Callable[[Principal, Any], Awaitable[Any]]
 
 OWNER = "service"
 FOLLOW_EVENTS = "events.subscribe"
+APART = {FOLLOW_EVENTS, FollowOutput.operation, PutFile.operation, GetFile.operation}
+"""Operations that are no calls with one answer."""
 STOP_SECONDS = 3.0
 _NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
 
@@ -60,6 +65,7 @@ class Service:
         tokens: Tokens,
         audit: Audit,
         limits: Limits,
+        files: Files,
         tasks: TaskRegistry,
         clock: Clock,
     ) -> None:
@@ -72,6 +78,7 @@ class Service:
         self._tokens = tokens
         self._audit = audit
         self._limits = limits
+        self._files = files
         self._tasks = tasks
         self._clock = clock
         self._began = clock.monotonic()
@@ -80,7 +87,7 @@ class Service:
     @property
     def operations(self) -> frozenset[str]:
         """Everything that may be asked for, by name."""
-        return frozenset({command.operation for command in self._handlers} | {"output.follow", FOLLOW_EVENTS})
+        return frozenset({command.operation for command in self._handlers} | APART)
 
     def authenticate(self, token: str) -> Grant:
         try:
@@ -91,6 +98,12 @@ class Service:
 
     async def call(self, principal: Principal, command: Command[R], *, key: str | None = None) -> R:
         """See ``Hub.call``. A command that changes something runs to its end even when the caller goes away."""
+        with self._accounted(principal, command):
+            return cast(R, await self._route(principal, command, key))
+
+    @contextmanager
+    def _accounted(self, principal: Principal, command: Command[Any]) -> Iterator[None]:
+        """Around the work on one command: may it be done, and how did it end."""
         began = self._clock.monotonic()
         code = "ok"
         try:
@@ -98,13 +111,17 @@ class Service:
                 raise UnavailableError("the daemon is stopping; try again once it is back")
             authorise(principal, command)
             self._limits.admit(principal, command.operation)
-            return cast(R, await self._route(principal, command, key))
+            yield
         except TeleclaudeError as error:
             code = error.code
             if not error.operation:
                 error.operation = command.operation
             raise
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, GeneratorExit):
+            code = "cancelled"
+            raise
+        except ConnectionError:
+            # What a file's body raises when its sender goes away.
             code = "cancelled"
             raise
         except Exception as error:
@@ -167,6 +184,16 @@ class Service:
         stuck = await self._tasks.settle_owner(OWNER, STOP_SECONDS)
         if stuck:
             log.warning("commands_cut_short", commands=", ".join(stuck))
+
+    async def put_file(self, principal: Principal, request: PutFile, body: AsyncIterator[bytes]) -> FileView:
+        with self._accounted(principal, request):
+            return await self._files.put(principal, request, body)
+
+    @asynccontextmanager
+    async def open_file(self, principal: Principal, request: GetFile) -> AsyncIterator[FileContent]:
+        with self._accounted(principal, request), self._limits.stream(principal, request.operation):
+            async with self._files.open(principal, request) as content:
+                yield content
 
     @asynccontextmanager
     async def follow_output(self, principal: Principal, request: Command[Any]) -> AsyncIterator[OutputFollower]:

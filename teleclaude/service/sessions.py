@@ -84,6 +84,7 @@ class Sessions:
         settings: Settings,
         clock: Clock,
         breaker: SpawnBreaker,
+        forget_files: Callable[[str], Awaitable[None]],
     ) -> None:
         self._computer = computer
         self._table = table
@@ -100,6 +101,7 @@ class Sessions:
         self._settings = settings
         self._clock = clock
         self._breaker = breaker
+        self._forget_files = forget_files
 
     def handlers(self) -> Mapping[type[Command[Any]], Handler]:
         return {
@@ -212,6 +214,7 @@ class Sessions:
         await self._records.delete_ended(session_id)
         await self._streams.delete(session_id)
         await self._terminals.forget(session_id)
+        await self._forget_files(session_id)
 
     async def input(self, principal: Principal, command: SendInput) -> InputReply:
         return await self._inputs.text(await self._open(principal, command.id, command.operation), command)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from teleclaude.api import Check, OutputExit, OutputItem, Readiness
+from teleclaude.api import Check, FileContent, OutputExit, OutputItem, Readiness
 from teleclaude.errors import (
     ConflictError,
     ExitedError,
@@ -25,6 +25,7 @@ from teleclaude.events import Event
 from teleclaude.model import Bounds, Chunk, Cursor, Principal, Running, Screen, Session, SessionSpec
 from teleclaude.wire import sessions as wire
 from teleclaude.wire.base import Command
+from teleclaude.wire.files import FileView, GetFile, PutFile
 
 MOMENT = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
 MAX_CHUNK = 64 << 10
@@ -163,6 +164,14 @@ class MemoryHub:
         if key is not None:
             self._replies[principal.name, key] = (command, reply)
         return reply
+
+    async def put_file(self, principal: Principal, request: PutFile, body: AsyncIterator[bytes]) -> FileView:
+        raise NotFoundError("there are no files here", operation=request.operation)
+
+    @asynccontextmanager
+    async def open_file(self, principal: Principal, request: GetFile) -> AsyncIterator[FileContent]:
+        raise NotFoundError("there are no files here", operation=request.operation)
+        yield
 
     @asynccontextmanager
     async def follow_output(self, principal: Principal, request: Command[Any]) -> AsyncIterator[MemoryFollower]:
