@@ -33,6 +33,7 @@ class DaemonProcess:
         self.runtime = home / "run"
         self.socket = self.runtime / "teleclaude.sock"
         self.tmux_socket = f"tc-test-{secrets.token_hex(4)}"
+        transport = os.environ.get("TELECLAUDE_TEST_TRANSPORT")
         self.environ = {
             **os.environ,
             "TELECLAUDE_STATE_DIR": str(self.state),
@@ -40,7 +41,7 @@ class DaemonProcess:
             "XDG_CONFIG_HOME": str(home / "config"),
             "TELECLAUDE_TMUX__SOCKET_NAME": self.tmux_socket,
             "TELECLAUDE_SESSIONS__SHELL": "/bin/bash",
-            "TELECLAUDE_TMUX__TRANSPORT": os.environ.get("TELECLAUDE_TEST_TRANSPORT", "control"),
+            **({"TELECLAUDE_TMUX__TRANSPORT": transport} if transport else {}),
             "TELECLAUDE_LOG__FORMAT": "json",
             "HOME": str(home),
             **(environ or {}),
