@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
@@ -194,7 +193,7 @@ class Core:
 def build_core(parts: Parts) -> Core:
     """Wire the service's objects together. Nothing runs yet."""
     settings, streams, clock, tasks = parts.settings, parts.streams, parts.clock, parts.tasks
-    computer = computer_name(settings.current)
+    computer = settings.current.computer.name
     panes = Panes(parts.server)
     table = SessionTable(settings.current.sessions.max)
     records = Records(parts.database, parts.bus, clock)
@@ -342,14 +341,6 @@ def build_core(parts: Parts) -> Core:
         executions=executions,
         python=python,
     )
-
-
-def computer_name(config: Config) -> str:
-    """The configured name, else the host's, made fit for a name."""
-    if config.computer.name:
-        return config.computer.name
-    host = "".join(c if c.isascii() and c.isalnum() else "-" for c in socket.gethostname().split(".")[0].lower())
-    return host.strip("-")[:63] or "computer"
 
 
 def _probes(parts: Parts, breaker: SpawnBreaker) -> Mapping[str, Probe]:
