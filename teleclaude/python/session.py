@@ -209,15 +209,16 @@ class PythonSession:
         return self.epoch
 
     async def aclose(self, grace: float | None = None) -> None:
-        """Cancel what runs and end the worker, which may take ``grace`` seconds (``grace_ms``) when it is idle. Does
-        nothing the second time.
+        """Cancel what runs and end the worker, which may take ``grace`` seconds (``grace_ms``) when it is idle. Where
+        the worker has died by itself, that is how its cells end. Does nothing the second time.
         """
         if self._closed:
             return
         if grace is None:
             grace = self._settings.grace_ms / 1000
         self._closed = True
-        self._stop_all()
+        if not self._supervisor.has_died:
+            self._stop_all()
         current = self._current
         await self._supervisor.aclose(0 if current else grace)
         if current is not None:

@@ -91,6 +91,11 @@ class Supervisor:
         """Whether the worker was ended, or is being ended, for a successor."""
         return not self._settled.is_set()
 
+    @property
+    def has_died(self) -> bool:
+        """Whether the worker ended, and nobody replaces it."""
+        return self.worker is not None and self.worker.ended and not self.is_replacing
+
     async def settled(self) -> None:
         """Wait until a replacement that was begun is over, for better or worse."""
         await self._settled.wait()
@@ -105,7 +110,7 @@ class Supervisor:
         worker = self.worker
         if self._closed or worker is None:
             raise ExitedError("the session is closed", operation=operation)
-        if worker.ended and not self.is_replacing:
+        if self.has_died:
             raise ExitedError("the interpreter has ended; restart the session", operation=operation)
         return worker
 

@@ -68,6 +68,8 @@ class Capture:
             stream.drain()
         os.dup2(stdout, 1)
         os.dup2(stderr, 2)
+        for stream in self._streams:
+            stream.renew()
 
     def _mark_threads(self) -> None:
         """Let every thread know the cell that started it: before 3.14 they do not inherit the context."""
@@ -91,6 +93,7 @@ class CellStream(io.TextIOBase):
         self._descriptor = descriptor
         self._capture = capture
         self._text = self._open()
+        self._broken = False
 
     @property
     def buffer(self) -> Any:
@@ -116,7 +119,15 @@ class CellStream(io.TextIOBase):
         try:
             self._text.flush()
         except (OSError, ValueError):
+            # Dropped now, while nothing it tries to write can reach anybody; there may be no descriptor to open.
+            self._text = io.TextIOWrapper(io.BytesIO(), self.encoding, self.errors)
+            self._broken = True
+
+    def renew(self) -> None:
+        """After a ``drain``, once the descriptor is a good one again."""
+        if self._broken:
             self._text = self._open()
+            self._broken = False
 
     def reconfigure(self, **options: Any) -> None:
         """Kept for code that asks for it. The encoding is ours."""

@@ -21,7 +21,7 @@ from teleclaude.model import (
     PausedState,
     TimedOutState,
 )
-from tests.support.python import Cell, Driven, Sessions
+from tests.support.python import Cell, Driven, MemorySink, Sessions
 from tests.support.wait import eventually
 
 
@@ -205,6 +205,23 @@ async def test_d24_memory_beyond_the_cap_is_an_error(sessions: Sessions) -> None
 
 async def test_d24_output_before_a_death_is_kept(python: Driven) -> None:
     cell = await python.run("import os\nprint('last words')\nos._exit(1)")
+    assert cell.stdout.data == b"last words\n"
+
+
+async def test_d24_a_death_is_no_cancel_while_its_output_is_still_stored(sessions: Sessions) -> None:
+    """The session is closed for its worker's death before the cell's last output has been taken."""
+    python = await sessions.start(drain_ms=5000)
+    free = asyncio.Event()
+    cell = python.submit("import os\nprint('last words')\nos._exit(1)", sink=lambda: MemorySink(free))
+    waiting = python.submit("1", queue=True)
+    await eventually(partial(python.heard.ends_with, ("exited", 1, None)))
+    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        group.create_task(python.session.aclose())
+        await asyncio.sleep(0)
+        free.set()
+    for outcome, code in ((await cell.outcome(), 1), (await waiting.outcome(), None)):
+        assert isinstance(outcome, FailedState)
+        assert (outcome.reason, outcome.ending.exit_code) == (FailureReason.WORKER_DIED, code)
     assert cell.stdout.data == b"last words\n"
 
 

@@ -67,6 +67,15 @@ async def test_d29_the_next_cell_prints_again(python: Driven, sabotage: str) -> 
     assert (cell.stdout.data, cell.stderr.data) == (b"out\n", b"err\n")
 
 
+@pytest.mark.parametrize("sabotage", ["os.close(1)", "os.close(1); os.close(2)", "os.closerange(0, 3)", "os.dup2(2, 1)"])
+async def test_d29_closed_descriptors_cost_the_cell_its_output_only(python: Driven, sabotage: str) -> None:
+    error = await python.error(f"import os\n{sabotage}\nprint('lost')\n1 / 0")
+    assert error.type in ("OSError", "ZeroDivisionError")
+    again = await python.run("import os, sys; print('again'); print('err', file=sys.stderr); os.system('echo child')")
+    assert isinstance(await again.outcome(), CompletedState)
+    assert (again.stdout.data, again.stderr.data) == (b"again\nchild\n", b"err\n")
+
+
 async def test_d29_replaced_input_and_stdout_come_back(python: Driven) -> None:
     await python.run("import builtins, io, sys\nbuiltins.input = lambda *a: 'fake'\nsys.stdout = io.StringIO()")
     cell = python.submit("print(input('n? '))", allow_stdin=True)
