@@ -6,10 +6,11 @@ An adapter is called through ``Adapter`` and calls back through ``Hub``; it sees
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -183,6 +184,62 @@ class FileContent(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Another computer as last heard of. ``role`` is its own word for what it is for, ``sessions`` counts its live ones
+    and ``problem`` says why it cannot be asked although it is online (another version of the protocol, say).
+    """
+
+    name: str
+    role: str
+    version: str
+    is_online: bool
+    last_seen: datetime
+    sessions: int
+    problem: str | None = None
+
+
+class Fabric(Protocol):
+    """The link to other computers: what an adapter gives to ``Hub.attach_fabric``.
+
+    ``computer`` is never this one, and references inside commands are those of the other computer, without its name.
+    What comes in over the link, its adapter passes to ``Hub.call`` with a principal ``node:<computer>``, the role that
+    this computer grants that one (never more than the sender's own), and the message's id as idempotency key.
+    """
+
+    def peers(self) -> Sequence[Peer]:
+        """All computers that can be named but this one, by name. From memory: no I/O."""
+        ...
+
+    async def call(
+        self,
+        computer: str,
+        principal: Principal,
+        command: Command[R],
+        *,
+        key: str | None = None,
+        timeout: float | None = None,
+    ) -> R:
+        """Have ``computer`` run ``command`` (of ``teleclaude.wire.remote``) and answer its reply, or raise its error.
+
+        ``key`` makes a repeat harmless: it gets the reply of the first call, also after a time-out. ``timeout`` (in
+        seconds, default: what the command may take) is also the time after which the other side begins it no more.
+        Raises ``NotFoundError`` for a computer nobody heard of, ``UnavailableError`` when nothing was done because it
+        or the link is away, ``IndeterminateError`` when a change may or may not have happened, ``DeadlineError`` when
+        something that only reads was not answered in time.
+        """
+        ...
+
+    def follow_output(
+        self, computer: str, principal: Principal, request: Command[Any]
+    ) -> AbstractAsyncContextManager[OutputFollower]:
+        """Follow a stream over there (``FollowOutput``), raw bytes whatever its ``format`` says.
+
+        Raises as ``call`` does, on entering and from ``next``: the offset then says where to go on.
+        """
+        ...
+
+
 class Hub(Protocol):
     """What adapters may ask of the core. Every call is authorised, limited, routed and audited here."""
 
@@ -214,6 +271,10 @@ class Hub(Protocol):
         self, principal: Principal, after: int | None = None, sessions: frozenset[str] | None = None
     ) -> AbstractAsyncContextManager[AsyncIterator[Event]]:
         """All events after ``after`` (None: from now on), in order, at the caller's pace."""
+        ...
+
+    def attach_fabric(self, fabric: Fabric) -> Callable[[], None]:
+        """From now on commands addressed ``computer/name`` go by this link. Answers how to detach it again."""
         ...
 
     async def readiness(self) -> Readiness:

@@ -29,6 +29,7 @@ from teleclaude.service.python.part import PythonPart
 from teleclaude.service.reconcile import Reconciler
 from teleclaude.service.recorders import Recorders
 from teleclaude.service.records import Records
+from teleclaude.service.remote import Remote
 from teleclaude.service.screens import Screens
 from teleclaude.service.search import Searches
 from teleclaude.service.sessions import Sessions
@@ -155,7 +156,10 @@ def build_core(parts: Parts) -> Core:
         clock=clock,
         purge=sessions.purge,
     )
-    places = Places(computer=computer, settings=settings, clock=clock, sessions=lambda: len(table))
+    remote = Remote(computer)
+    places = Places(
+        computer=computer, settings=settings, clock=clock, sessions=lambda: len(table), peers=remote.peers
+    )
     health = Health({**_probes(parts, breaker), "executions": executions.check, "python": python.check})
     hub = Service(
         {
@@ -169,6 +173,7 @@ def build_core(parts: Parts) -> Core:
             **files.handlers(),
         },
         outputs=outputs,
+        remote=remote,
         bus=parts.bus,
         journal=journal,
         health=health,

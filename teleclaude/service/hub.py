@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 
 import structlog
 
-from teleclaude.api import FileContent, Grant, OutputFollower, Readiness, TaskPolicy
+from teleclaude.api import Fabric, FileContent, Grant, OutputFollower, Readiness, TaskPolicy
 from teleclaude.bus import Bus
 from teleclaude.clock import Clock
 from teleclaude.errors import (
@@ -31,6 +31,7 @@ from teleclaude.service.limits import Limits
 from teleclaude.service.metrics import Metrics
 from teleclaude.service.once import Journal
 from teleclaude.service.output import Outputs
+from teleclaude.service.remote import Destination, Remote
 from teleclaude.service.tokens import Tokens
 from teleclaude.tasks import TaskRegistry
 from teleclaude.wire.base import Command
@@ -58,6 +59,7 @@ class Service:
         handlers: Mapping[type[Command[Any]], Handler],
         *,
         outputs: Outputs,
+        remote: Remote,
         bus: Bus,
         journal: Journal,
         health: Health,
@@ -71,6 +73,7 @@ class Service:
     ) -> None:
         self._handlers = handlers
         self._outputs = outputs
+        self._remote = remote
         self._bus = bus
         self._journal = journal
         self._health = health
@@ -141,7 +144,8 @@ class Service:
             self._audit.note(principal, command, code)
 
     async def _route(self, principal: Principal, command: Command[Any], key: str | None) -> Any:
-        handler = self._handlers.get(type(command))
+        destination = self._remote.destination(command)
+        handler = self._handlers.get(type(command)) if destination is None else self._there(destination, key)
         if handler is None:
             raise InvalidError(f"{command.operation} is not offered by this daemon", operation=command.operation)
         if not command.mutates:
@@ -158,8 +162,15 @@ class Service:
         if key is None:
             return await self._to_its_end(command.operation, effect)
         return await self._to_its_end(
-            command.operation, lambda: self._journal.once(principal.name, key, command, effect)
+            command.operation,
+            lambda: self._journal.once(principal.name, key, command, effect, elsewhere=destination is not None),
         )
+
+    def _there(self, destination: Destination, key: str | None) -> Handler:
+        async def ask(principal: Principal, _command: Command[Any]) -> Any:
+            return await self._remote.call(principal, destination, key)
+
+        return ask
 
     async def _to_its_end(self, operation: str, effect: Callable[[], Awaitable[Any]]) -> Any:
         outcome: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
@@ -203,7 +214,12 @@ class Service:
             self._audit.note(principal, request, error.code)
             raise
         with self._limits.stream(principal, request.operation):
-            async with self._outputs.follow(principal, request) as follower:
+            destination = self._remote.destination(request)
+            if destination is not None and isinstance(request, FollowOutput):
+                following = self._remote.follow(principal, destination, request)
+            else:
+                following = self._outputs.follow(principal, request)
+            async with following as follower:
                 yield follower
 
     @asynccontextmanager
@@ -220,6 +236,9 @@ class Service:
         with self._limits.stream(principal, FOLLOW_EVENTS):
             async with self._bus.subscribe(after=after, sessions=sessions) as events:
                 yield events
+
+    def attach_fabric(self, fabric: Fabric) -> Callable[[], None]:
+        return self._remote.attach(fabric)
 
     async def readiness(self) -> Readiness:
         return await self._health.readiness()

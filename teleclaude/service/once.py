@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import TypeAdapter
 
@@ -22,6 +22,7 @@ from teleclaude.store import Database, receipts
 from teleclaude.wire import jsonio
 from teleclaude.wire.base import Command
 from teleclaude.wire.problems import error_from, problem
+from teleclaude.wire.remote import reply_type
 
 KEEP_SECONDS = 24 * 3600
 WAIT_SECONDS = 60.0
@@ -38,8 +39,17 @@ class Journal:
         self._clock = clock
         self._running: dict[tuple[str, str], asyncio.Event] = {}
 
-    async def once(self, principal: str, key: str, command: Command[Any], effect: Callable[[], Awaitable[Any]]) -> Any:
-        """The stored reply of an earlier call with this key, or the reply of running ``effect`` now.
+    async def once(
+        self,
+        principal: str,
+        key: str,
+        command: Command[Any],
+        effect: Callable[[], Awaitable[Any]],
+        *,
+        elsewhere: bool = False,
+    ) -> Any:
+        """The stored reply of an earlier call with this key, or the reply of running ``effect`` now. One that happens
+        ``elsewhere`` is kept harmless there by a key of its own: while its end is unknown it is asked for again.
 
         Raises ``KeyReusedError`` for another command under the same key, ``IndeterminateError`` when the daemon ended
         between the start of the effect and its reply, and whatever the effect raised, then and again.
@@ -58,17 +68,21 @@ class Journal:
                     connection, principal, key, command.operation, digest, now=self._clock.now().timestamp()
                 )
             )
-            if row is not None:
+            if row is not None and not (elsewhere and row.reply is None and row.digest == digest):
                 return _replay(row, command, digest)
-            return await self._run(slot, effect)
+            return await self._run(slot, effect, elsewhere=elsewhere)
         finally:
             del self._running[slot]
             done.set()
 
-    async def _run(self, slot: tuple[str, str], effect: Callable[[], Awaitable[Any]]) -> Any:
+    async def _run(self, slot: tuple[str, str], effect: Callable[[], Awaitable[Any]], *, elsewhere: bool) -> Any:
         principal, key = slot
         try:
             result = await effect()
+        except IndeterminateError as error:
+            if not elsewhere:
+                await self._settle(slot, jsonio.dumps({"error": problem(error)}).decode())
+            raise
         except _NOTHING_HAPPENED:
             await self._database.write(lambda connection: receipts.forget(connection, principal, key))
             raise
@@ -106,16 +120,7 @@ def _replay(row: receipts.Keyed, command: Command[Any], digest: str) -> Any:
     stored = jsonio.loads(row.reply.encode(), operation=command.operation)
     if "error" in stored:
         raise error_from(stored["error"])
-    return TypeAdapter(_reply_type(type(command))).validate_python(stored["reply"])
-
-
-def _reply_type(command: type[Command[Any]]) -> Any:
-    """The ``R`` of ``Command[R]``."""
-    for base in command.__mro__[1:]:
-        arguments = getattr(base, "__pydantic_generic_metadata__", {}).get("args") or get_args(base)
-        if arguments:
-            return arguments[0]
-    raise TypeError(f"{command.__name__} does not say what it answers")
+    return TypeAdapter(reply_type(type(command))).validate_python(stored["reply"])
 
 
 async def _finished(running: asyncio.Event, operation: str) -> None:

@@ -98,7 +98,7 @@ class Outputs:
         bounds = source.stream.bounds()
         start = bounds.end if request.from_ is None else from_offset(request.from_, bounds.start, bounds.end)
         async with self._follower(source, start, mode=request.mode) as follower:
-            yield _TextFollower(follower) if request.format == "text" else follower
+            yield TextFollower(follower) if request.format == "text" else follower
 
     @asynccontextmanager
     async def _follower(self, source: Source, start: int, *, mode: Mode) -> AsyncIterator[SourceFollower]:
@@ -197,12 +197,12 @@ class _SessionSource:
         return live.session if live is not None else self._found.session
 
 
-class _TextFollower:
+class TextFollower:
     """The same items with bytes turned into text. A text ends where the next one is best begun, so that its offset
     resumes exactly, also in the middle of a character or an escape sequence.
     """
 
-    def __init__(self, inner: SourceFollower) -> None:
+    def __init__(self, inner: OutputFollower) -> None:
         self._inner = inner
         self._decoder = TextDecoder()
         self._shown = inner.offset

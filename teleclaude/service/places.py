@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from teleclaude import __version__
+from teleclaude.api import Peer
 from teleclaude.clock import Clock, timestamp
 from teleclaude.config import AgentProfile
 from teleclaude.model import Principal
@@ -30,19 +31,28 @@ Handler = Callable[[Principal, Any], Awaitable[Any]]
 
 
 class Places:
-    """``sessions`` counts the live ones of this computer."""
+    """``sessions`` counts the live ones of this computer, ``peers`` are the other computers."""
 
-    def __init__(self, *, computer: str, settings: Settings, clock: Clock, sessions: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        *,
+        computer: str,
+        settings: Settings,
+        clock: Clock,
+        sessions: Callable[[], int],
+        peers: Callable[[], Sequence[Peer]],
+    ) -> None:
         self._computer = computer
         self._settings = settings
         self._clock = clock
         self._sessions = sessions
+        self._peers = peers
 
     def handlers(self) -> Mapping[type[Command[Any]], Handler]:
         return {ListComputers: self.computers, ListDirectories: self.directories, ListAgents: self.agents}
 
     async def computers(self, _principal: Principal, _command: ListComputers) -> ComputerList:
-        return ComputerList(computers=[self.this_computer()])
+        return ComputerList(computers=[self.this_computer(), *map(_peer, self._peers())])
 
     def this_computer(self) -> ComputerView:
         return ComputerView(
@@ -73,6 +83,21 @@ class Places:
     async def agents(self, _principal: Principal, _command: ListAgents) -> AgentList:
         profiles = dict(self._settings.current.agents)
         return AgentList(agents=await asyncio.to_thread(lambda: [_agent(*item) for item in sorted(profiles.items())]))
+
+
+def _peer(peer: Peer) -> ComputerView:
+    problem = peer.problem
+    if problem is None and peer.version != __version__:
+        problem = f"runs version {peer.version}, and this computer {__version__}"
+    return ComputerView(
+        name=peer.name,
+        role=peer.role,
+        version=peer.version,
+        state="online" if peer.is_online else "stale",
+        last_seen=timestamp(peer.last_seen),
+        sessions=peer.sessions,
+        problem=problem,
+    )
 
 
 def _agent(name: str, profile: AgentProfile) -> AgentProfileView:

@@ -9,12 +9,15 @@ from teleclaude.wire.base import Command, View
 
 
 class ComputerView(View):
+    """``problem`` says what is in the way of asking it: another version, for example."""
+
     name: str
     role: str
     version: str
     state: Literal["online", "stale"]
     last_seen: str
     sessions: int
+    problem: str | None = None
 
 
 class ComputerList(View):

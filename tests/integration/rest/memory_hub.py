@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from teleclaude.api import Check, FileContent, OutputExit, OutputItem, Readiness
+from teleclaude.api import Check, Fabric, FileContent, OutputExit, OutputItem, Readiness
 from teleclaude.errors import (
     ConflictError,
     ExitedError,
@@ -141,6 +141,9 @@ class MemoryHub:
     checks: dict[str, Check] = field(default_factory=lambda: {"tmux": Check(True, "answers")})
     grants: dict[str, MemoryGrant] = field(default_factory=dict)
     _replies: dict[tuple[str, str], tuple[Command[Any], Any]] = field(default_factory=dict)
+
+    def attach_fabric(self, fabric: Fabric) -> Callable[[], None]:
+        raise NotImplementedError
 
     def authenticate(self, token: str) -> MemoryGrant:
         if token not in self.grants:
