@@ -142,6 +142,7 @@ def build_core(parts: Parts) -> Core:
         clock=clock,
         breaker=breaker,
         forget_files=files.forget,
+        forget_cells=python.forget,
     )
     upkeep = Upkeep(
         table=table,
@@ -149,6 +150,7 @@ def build_core(parts: Parts) -> Core:
         records=records,
         streams=streams,
         terminals=terminals,
+        python=python.sessions,
         views=views,
         journal=journal,
         audit=audit,

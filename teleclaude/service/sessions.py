@@ -85,6 +85,7 @@ class Sessions:
         clock: Clock,
         breaker: SpawnBreaker,
         forget_files: Callable[[str], Awaitable[None]],
+        forget_cells: Callable[[str], Awaitable[None]],
     ) -> None:
         self._computer = computer
         self._table = table
@@ -102,6 +103,7 @@ class Sessions:
         self._clock = clock
         self._breaker = breaker
         self._forget_files = forget_files
+        self._forget_cells = forget_cells
 
     def handlers(self) -> Mapping[type[Command[Any]], Handler]:
         return {
@@ -210,11 +212,12 @@ class Sessions:
         return view
 
     async def purge(self, session_id: str) -> None:
-        """Drop an ended session's record and streams. Raises ``ConflictError`` for one that is alive (again)."""
+        """Drop an ended session and all that belongs to it. Raises ``ConflictError`` for one that is alive."""
         await self._records.delete_ended(session_id)
         await self._streams.delete(session_id)
         await self._terminals.forget(session_id)
         await self._forget_files(session_id)
+        await self._forget_cells(session_id)
 
     async def input(self, principal: Principal, command: SendInput) -> InputReply:
         return await self._inputs.text(await self._open(principal, command.id, command.operation), command)

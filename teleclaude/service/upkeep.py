@@ -9,12 +9,14 @@ import structlog
 
 from teleclaude.clock import Clock
 from teleclaude.errors import TeleclaudeError
+from teleclaude.model import Activity, Kind
 from teleclaude.service.audit import Audit
 from teleclaude.service.executions.live import ExecutionTable
 from teleclaude.service.once import Journal
+from teleclaude.service.python.sessions import PythonSessions
 from teleclaude.service.records import Records
 from teleclaude.service.settings import Settings
-from teleclaude.service.table import SessionTable
+from teleclaude.service.table import Live, SessionTable
 from teleclaude.service.terminals import Terminals
 from teleclaude.service.views import Views
 from teleclaude.streams import StreamStore
@@ -34,6 +36,7 @@ class Upkeep:
         records: Records,
         streams: StreamStore,
         terminals: Terminals,
+        python: PythonSessions,
         views: Views,
         journal: Journal,
         audit: Audit,
@@ -46,6 +49,7 @@ class Upkeep:
         self._records = records
         self._streams = streams
         self._terminals = terminals
+        self._python = python
         self._views = views
         self._journal = journal
         self._audit = audit
@@ -81,7 +85,7 @@ class Upkeep:
             await self._purge(session.id)
 
     async def close_idle(self) -> None:
-        """Close sessions that wrote nothing and got no input for ``sessions.idle_close_ms``."""
+        """Close sessions that wrote nothing, got no input and ran no cell for ``sessions.idle_close_ms``."""
         idle_ms = self._settings.current.sessions.idle_close_ms
         if idle_ms is None:
             return
@@ -89,10 +93,16 @@ class Upkeep:
         for live in self._table:
             last = self._views.last_activity(live.session, live.stream)
             quiet = now - max(last, live.since or last)
-            if live.session.pane is None or live.session.adopted or quiet < timedelta(milliseconds=idle_ms):
+            if not self._may_be_idle(live) or quiet < timedelta(milliseconds=idle_ms):
                 continue
             log.info("session_idle_closed", session_id=live.id)
+            keeper = self._python if live.session.kind is Kind.PYTHON else self._terminals
             try:
-                await self._terminals.close(live, None, reason="idle")
+                await keeper.close(live, None, reason="idle")
             except TeleclaudeError as error:
                 log.warning("idle_close_failed", session_id=live.id, error=str(error))
+
+    def _may_be_idle(self, live: Live) -> bool:
+        if live.session.kind is Kind.PYTHON:
+            return self._views.activity(live.session, live.session.created_at) is Activity.IDLE
+        return live.session.pane is not None and not live.session.adopted

@@ -81,6 +81,7 @@ class Cells:
 
     async def _follow(self, live: LiveExecution, cell: RunningCell, interpreter: Interpreter) -> None:
         outcome = await cell.wait()
+        interpreter.used()
         await interpreter.transcript.show(outcome)
         await self._keeper.finish(live, outcome, cell.totals)
 

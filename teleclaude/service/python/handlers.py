@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from teleclaude.clock import Clock
@@ -42,31 +42,20 @@ _NO_TERMINAL = (
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PythonHandlers:
-    def __init__(
-        self,
-        *,
-        computer: str,
-        table: SessionTable,
-        lookup: Lookup,
-        streams: StreamStore,
-        sessions: PythonSessions,
-        cells: Cells,
-        snapshots: Snapshots,
-        views: Views,
-        settings: Settings,
-        clock: Clock,
-    ) -> None:
-        self._computer = computer
-        self._table = table
-        self._lookup = lookup
-        self._streams = streams
-        self._sessions = sessions
-        self._cells = cells
-        self._snapshots = snapshots
-        self._views = views
-        self._settings = settings
-        self._clock = clock
+    """Handlers of the commands over the parts that do the work."""
+
+    computer: str
+    table: SessionTable
+    lookup: Lookup
+    streams: StreamStore
+    sessions: PythonSessions
+    cells: Cells
+    snapshots: Snapshots
+    views: Views
+    settings: Settings
+    clock: Clock
 
     def handlers(self) -> Mapping[type[Command[Any]], Handler]:
         return {
@@ -74,8 +63,8 @@ class PythonHandlers:
             wire.ListVariables: self.variables,
             wire.UpdateVariables: self.update,
             wire.ClearVariables: self.clear,
-            wire.TakeSnapshot: self.snapshot,
-            wire.ListSnapshots: self.snapshots,
+            wire.TakeSnapshot: self.take_snapshot,
+            wire.ListSnapshots: self.list_snapshots,
             wire.RestoreSnapshot: self.restore,
         }
 
@@ -104,10 +93,10 @@ class PythonHandlers:
 
     def _closing(self, terminal: Handler) -> Handler:
         async def close(principal: Principal, command: shared.CloseSession) -> Any:
-            found = await self._lookup.find(principal, command.id, operation=command.operation)
+            found = await self.lookup.find(principal, command.id, operation=command.operation)
             if found.session.kind is not Kind.PYTHON or found.live is None:
                 return await terminal(principal, command)
-            await self._sessions.close(found.live, command.grace_ms)
+            await self.sessions.close(found.live, command.grace_ms)
             # It has ended, and what is left to do is the same for all. Another one may have its name by now.
             return await terminal(principal, command.model_copy(update={"id": found.session.id}))
 
@@ -115,7 +104,7 @@ class PythonHandlers:
 
     def _divided(self, own: Handler, terminal: Handler) -> Handler:
         async def divided(principal: Principal, command: Any) -> Any:
-            found = await self._lookup.find(principal, command.id, operation=command.operation)
+            found = await self.lookup.find(principal, command.id, operation=command.operation)
             if found.session.kind is Kind.PYTHON:
                 return await own(principal, command)
             return await terminal(principal, command)
@@ -123,32 +112,32 @@ class PythonHandlers:
         return divided
 
     async def create(self, principal: Principal, command: shared.CreateSession) -> SessionView:
-        require_local(command.computer, self._computer, operation=command.operation)
+        require_local(command.computer, self.computer, operation=command.operation)
         if command.command is not None or command.agent is not None:
             raise InvalidError(
                 "a Python session takes no command; its interpreter is python.interpreter", operation=command.operation
             )
-        spec = await asyncio.to_thread(build_spec, command, principal, self._settings.current)
-        session_id = new_id("S", self._clock)
+        spec = await asyncio.to_thread(build_spec, command, principal, self.settings.current)
+        session_id = new_id("S", self.clock)
         session = Session(
             id=session_id,
-            name=command.name or self._table.free_name("python"),
+            name=command.name or self.table.free_name("python"),
             kind=Kind.PYTHON,
-            computer=self._computer,
+            computer=self.computer,
             spec=spec,
             state=Starting(),
-            created_at=self._clock.now(),
+            created_at=self.clock.now(),
             owner=principal.name,
             tags=tuple(dict.fromkeys(command.tags)),
         )
-        live = Live(session, await self._streams.create(session_id))
+        live = Live(session, await self.streams.create(session_id))
         try:
-            self._sessions.reserve(live, operation=command.operation)
+            self.sessions.reserve(live, operation=command.operation)
         except BaseException:
-            await self._streams.delete(session_id)
+            await self.streams.delete(session_id)
             raise
         async with live.lifecycle:
-            await self._sessions.start_new(live)
+            await self.sessions.start_new(live)
         return self._view(live)
 
     async def restart(self, principal: Principal, command: shared.RestartSession) -> SessionView:
@@ -160,15 +149,15 @@ class PythonHandlers:
         alive = found.live
         if alive is not None:
             try:
-                await self._sessions.restart(alive, command.operation)
+                await self.sessions.restart(alive, command.operation)
             except ExitedError:
                 found = await self._once_ended(principal, command, alive)
             else:
                 return self._view(alive)
         live = Live(replace(found.session, input_offset=None), found.stream)
-        self._sessions.reserve(live, operation=command.operation)
+        self.sessions.reserve(live, operation=command.operation)
         async with live.lifecycle:
-            await self._sessions.start_again(live)
+            await self.sessions.start_again(live)
         return self._view(live)
 
     async def _once_ended(self, principal: Principal, command: shared.RestartSession, live: Live) -> Found:
@@ -182,16 +171,17 @@ class PythonHandlers:
 
     async def signal(self, principal: Principal, command: shared.SignalSession) -> SessionView:
         found = await self._find(principal, command)
-        await self._sessions.require(found.live, command.operation).engine.signal(command.signal)
-        return self._views.session(found.session, found.stream)
+        interpreter = await self.sessions.ready(found.live, command.operation)
+        await interpreter.engine.signal(command.signal)
+        return self.views.session(found.session, found.stream)
 
     async def run_cell(self, principal: Principal, command: wire.RunCell) -> ExecutionView:
-        spec = command.spec(timeout_of(command, self._settings.current))
+        spec = command.spec(timeout_of(command, self.settings.current))
         found = await self._find(principal, command)
-        interpreter = self._sessions.require(found.live, command.operation)
+        interpreter = await self.sessions.ready(found.live, command.operation)
         tags = tuple(dict.fromkeys(command.tags))
-        live = await self._cells.start(principal, found.session, interpreter, spec, tags)
-        return await self._cells.wait(live, command.wait_ms)
+        live = await self.cells.start(principal, found.session, interpreter, spec, tags)
+        return await self.cells.wait(live, command.wait_ms)
 
     async def variables(self, principal: Principal, command: wire.ListVariables) -> wire.VariablesView:
         interpreter = await self._interpreter(principal, command)
@@ -205,24 +195,24 @@ class PythonHandlers:
         interpreter = await self._interpreter(principal, command)
         return wire.ClearedView.model_validate(await interpreter.engine.clear())
 
-    async def snapshot(self, principal: Principal, command: wire.TakeSnapshot) -> wire.SnapshotView:
+    async def take_snapshot(self, principal: Principal, command: wire.TakeSnapshot) -> wire.SnapshotView:
         interpreter = await self._interpreter(principal, command)
-        return await self._snapshots.take(interpreter.engine, command.name)
+        return await self.snapshots.take(interpreter.engine, command.name)
 
-    async def snapshots(self, principal: Principal, command: wire.ListSnapshots) -> wire.SnapshotList:
+    async def list_snapshots(self, principal: Principal, command: wire.ListSnapshots) -> wire.SnapshotList:
         found = await self._find(principal, command)
-        return wire.SnapshotList(snapshots=await self._snapshots.list(found.session.id))
+        return wire.SnapshotList(snapshots=await self.snapshots.list(found.session.id))
 
     async def restore(self, principal: Principal, command: wire.RestoreSnapshot) -> wire.RestoredView:
         interpreter = await self._interpreter(principal, command)
-        return await self._snapshots.restore(interpreter.engine, command.name)
+        return await self.snapshots.restore(interpreter.engine, command.name)
 
     async def _interpreter(self, principal: Principal, command: Any) -> Interpreter:
         found = await self._find(principal, command)
-        return self._sessions.require(found.live, command.operation)
+        return await self.sessions.ready(found.live, command.operation)
 
     async def _find(self, principal: Principal, command: Any) -> Found:
-        found = await self._lookup.find(principal, command.id, operation=command.operation)
+        found = await self.lookup.find(principal, command.id, operation=command.operation)
         if found.session.kind is not Kind.PYTHON:
             raise InvalidError(
                 f"session {found.session.name} is a terminal, not a Python session", operation=command.operation
@@ -230,7 +220,7 @@ class PythonHandlers:
         return found
 
     def _view(self, live: Live) -> SessionView:
-        return self._views.session(live.session, live.stream)
+        return self.views.session(live.session, live.stream)
 
 
 async def _refuse(principal: Principal, command: Any) -> Any:

@@ -67,6 +67,7 @@ class PythonPart:
             settings=settings,
             clock=clock,
         )
+        self._executions = executions
         views.python = self.sessions.activity
         settings.on_change(lambda config: self._pool.resettle(settings_of(config)))
 
@@ -83,6 +84,16 @@ class PythonPart:
     async def stop(self) -> None:
         """End every session and record how. Does nothing the second time."""
         await self.sessions.close_all("daemon_stopped")
+
+    async def forget(self, session_id: str) -> None:
+        """Drop the cells of an ended session, with their output."""
+        records = self._executions.records
+        for execution_id in await records.of_session(session_id):
+            execution = await records.get(execution_id)
+            if execution is None:  # its row is damaged; the log says so
+                await records.forget(execution_id)
+            elif execution.outcome is not None:
+                await self._executions.executions.drop(execution)
 
     def handlers(self, terminals: Mapping[type[Command[Any]], Handler]) -> Mapping[type[Command[Any]], Handler]:
         """Its own commands, and the ``terminals``' divided by the kind of the session."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 
 import structlog
 
 from teleclaude.clock import Clock, timestamp
-from teleclaude.errors import ExitedError, LimitError
+from teleclaude.errors import ExitedError, IndeterminateError, LimitError, TeleclaudeError
 from teleclaude.events import Fact, SessionExited, SessionHealth, SessionStateChanged
 from teleclaude.model import Activity, Exit, Exited, Kind, Lost, Running, Session, Starting
 from teleclaude.process.outcome import LeaderExit
@@ -28,13 +29,22 @@ OWNER = "python-sessions"
 CELL_SECONDS = 5.0
 """How long the end of a session waits until its cells' ends are stored."""
 
+END_SECONDS = 5.0
+"""How long one who closes a session waits for the end that somebody else has begun."""
+
+RETRY_SECONDS = 5.0
+"""How often the store is asked again to record an end that it refused."""
+
 
 class Interpreter:
-    """A live session's engine and transcript. ``admission`` lets one cell at a time be recorded and submitted."""
+    """A live session's engine and transcript. ``admission`` lets one cell at a time be recorded and submitted; ``used``
+    is called where the session is not idle.
+    """
 
-    def __init__(self, engine: PythonSession, transcript: Transcript) -> None:
+    def __init__(self, engine: PythonSession, transcript: Transcript, used: Callable[[], None]) -> None:
         self.engine = engine
         self.transcript = transcript
+        self.used = used
         self.admission = asyncio.Lock()
         self.cells = f"cells:{engine.id}"
         """Owner of the tasks that follow its cells."""
@@ -69,11 +79,16 @@ class PythonSessions:
     def __iter__(self) -> Iterator[Interpreter]:
         return iter(list(self._interpreters.values()))
 
-    def require(self, live: Live | None, operation: str) -> Interpreter:
-        """Raises ``ExitedError`` when the session has no interpreter."""
+    async def ready(self, live: Live | None, operation: str) -> Interpreter:
+        """The session's interpreter, once it is there; now it is in use. Raises ``ExitedError`` when there is none."""
         found = None if live is None else self._interpreters.get(live.id)
-        if found is None:
+        if live is not None and found is None and live.closing is None:
+            # It is just being started, which has a deadline of its own.
+            async with live.lifecycle:
+                found = self._interpreters.get(live.id)
+        if live is None or found is None:
             raise ExitedError("the session has ended; restart it first", operation=operation)
+        found.used()
         return found
 
     def activity(self, session: Session) -> Activity:
@@ -120,13 +135,17 @@ class PythonSessions:
 
     async def restart(self, live: Live, operation: str) -> None:
         """A new interpreter for a live session; its cells are cancelled."""
-        interpreter = self.require(live, operation)
+        interpreter = await self.ready(live, operation)
         await self.restarted(live, await interpreter.engine.restart())
 
     async def close(self, live: Live, grace_ms: int | None, reason: str = "closed") -> None:
-        """End it with everything it started; returns once the end is recorded."""
+        """End it with everything it started; returns once the end is recorded.
+
+        Raises ``IndeterminateError`` when another's closing takes long, and what the store raises when it cannot be
+        recorded now: then it is recorded later.
+        """
         if live.closing is not None:
-            await live.ended.wait()
+            await self._until_ended(live)
             return
         async with live.lifecycle:
             interpreter = self._interpreters.get(live.id)
@@ -168,9 +187,19 @@ class PythonSessions:
             late=transcript.write,
             epoch=session.epoch,
         )
+
+        def used() -> None:
+            live.since = self._clock.now()
+
         await engine.start()
-        self._interpreters[session.id] = Interpreter(engine, transcript)
-        await self._change(live, Running(None))
+        self._interpreters[session.id] = Interpreter(engine, transcript, used)
+        try:
+            await self._change(live, Running(None))
+        except BaseException:
+            del self._interpreters[session.id]
+            await engine.aclose(grace=0)
+            raise
+        used()
 
     async def _change(self, live: Live, state: Starting | Running) -> None:
         session = live.session.moved_to(state)
@@ -185,11 +214,36 @@ class PythonSessions:
         if late:
             log.warning("cells_not_stored", session_id=live.id, cells=", ".join(late))
         await interpreter.transcript.aclose()
+        try:
+            await self._end(live, state)
+        except TeleclaudeError as error:
+            log.warning("session_end_not_stored", session_id=live.id, error=str(error))
+            self.later(lambda: self._end_late(live, state), f"store {live.id}")
+            raise
+
+    async def _end(self, live: Live, state: Exited) -> None:
         live.session = await self._record_end(live.session, state)
         self._table.remove(live)
         live.ended.set()
         live.tell()
         log.info("session_ended", session_id=live.id, state=state.name, code=state.exit.code, signal=state.exit.signal)
+
+    async def _end_late(self, live: Live, state: Exited) -> None:
+        """Once the store takes it."""
+        while not live.ended.is_set():
+            await self._clock.sleep(RETRY_SECONDS)
+            with suppress(TeleclaudeError):
+                await self._end(live, state)
+
+    async def _until_ended(self, live: Live) -> None:
+        try:
+            async with asyncio.timeout(END_SECONDS):
+                await live.ended.wait()
+        except TimeoutError:
+            raise IndeterminateError(
+                f"session {live.session.name} is being closed, but its end is not recorded yet; look at it later",
+                operation="session.close",
+            ) from None
 
     async def _record_end(self, session: Session, state: Exited | Lost) -> Session:
         exit_ = state.exit
@@ -214,7 +268,8 @@ class PythonSessions:
             live.closing = "exited"
             await interpreter.engine.aclose()
             reason = "signal" if how.signal is not None else "exited" if how.code is not None else "unknown"
-            await self._finish(live, Exited(Exit(how.code, how.signal, self._clock.now(), reason)))
+            with suppress(TeleclaudeError):  # said and tried again by now
+                await self._finish(live, Exited(Exit(how.code, how.signal, self._clock.now(), reason)))
 
     async def restarted(self, live: Live, epoch: int) -> None:
         if live.session.epoch == epoch:

@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import sys
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
 from tests.support.daemon import Client, DaemonProcess, daemon_process
+from tests.support.faults import small_disk
 from tests.support.wait import eventually
 
 
 @pytest.fixture(scope="module")
-def daemon() -> Iterator[DaemonProcess]:
+def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
+    """Its interpreter takes its time where the session's environment asks for that."""
+    interpreter = tmp_path_factory.mktemp("bin") / "python"
+    interpreter.write_text(f'#!/bin/sh\nsleep "${{SLOW_START:-0}}"\nexec {sys.executable} "$@"\n')
+    interpreter.chmod(0o755)
     with asyncio.Runner() as runner:
-        opened = daemon_process({"TELECLAUDE_PYTHON__MAX": "3"})
+        opened = daemon_process({"TELECLAUDE_PYTHON__MAX": "3", "TELECLAUDE_PYTHON__INTERPRETER": str(interpreter)})
         yield runner.run(opened.__aenter__())
         runner.run(opened.__aexit__(None, None, None))
 
@@ -118,6 +127,33 @@ async def test_d24_a_dead_worker_ends_the_session_until_it_is_restarted(client: 
     again = await client.post(f"/sessions/{session['id']}/restart")
     assert (again["state"], again["epoch"], again["name"]) == ("running", 2, "py")
     assert (await run(client, session, "1 + 1"))["result"]["value"] == 2
+
+
+async def test_a_cell_sent_while_the_worker_starts_waits_for_it(client: Client) -> None:
+    async def meanwhile(task: asyncio.Task[Any]) -> None:
+        await eventually(lambda: _has_state(client, {"id": "slow"}, "starting"))
+        cell = await run(client, {"id": "slow"}, "6 * 7")
+        assert (cell["status"], cell["result"]["value"]) == ("completed", 42)
+        assert (await task)["state"] == "running"
+
+    async with asyncio.TaskGroup() as group:
+        await meanwhile(group.create_task(client.new(kind="python", name="slow", env={"SLOW_START": "0.3"})))
+        await client.delete("/sessions/slow")
+        await meanwhile(group.create_task(client.post("/sessions/slow/restart")))
+        first = group.create_task(client.post("/sessions/slow/restart"))
+        await eventually(lambda: _has_activity(client, {"id": "slow"}, "working"))
+        assert (await run(client, {"id": "slow"}, "1"))["result"]["value"] == 1
+        await first
+
+
+async def test_what_waits_for_a_start_that_fails_is_told(client: Client) -> None:
+    async with asyncio.TaskGroup() as group:
+        environ = {"SLOW_START": "0.3", "PYTHONHOME": "/nowhere"}
+        made = group.create_task(client.post("/sessions", {"kind": "python", "name": "no", "env": environ}, expect=503))
+        await eventually(lambda: _has_state(client, {"id": "no"}, "starting"))
+        cell = await client.post("/sessions/no/executions", {"code": "1"}, expect=409)
+        assert cell["code"] == "exited"
+        assert (await made)["code"] == "unavailable"
 
 
 async def test_a_restart_of_a_live_session(client: Client, session: Any) -> None:
@@ -222,6 +258,38 @@ async def test_closing_ends_everything(client: Client, daemon: DaemonProcess, se
     await client.get(f"/sessions/{session['id']}", expect=404)
 
 
+async def test_a_purge_drops_the_cells_and_their_files(client: Client, daemon: DaemonProcess, session: Any) -> None:
+    cells = [await run(client, session, "print('out'); import sys; print('err', file=sys.stderr)") for _ in range(2)]
+    await client.post(f"/sessions/{session['id']}/snapshots")
+    other = await run(client, await client.new(kind="python"), "print('stays')")
+    await client.delete(f"/sessions/{session['id']}")
+    assert await output(client, cells[0]) == "out\n"
+    await client.delete(f"/sessions/{session['id']}", params={"purge": "true"})
+    for cell in cells:
+        await client.get(f"/executions/{cell['id']}", expect=404)
+    kept = {entry.name for entry in (daemon.state / "streams").iterdir()}
+    assert kept.isdisjoint({session["id"], *(cell["id"] for cell in cells)})
+    assert await output(client, other) == "stays\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a small disk is mounted")
+async def test_an_end_that_the_store_refuses_is_stored_later() -> None:
+    async with daemon_process(start=False) as daemon:
+        with small_disk(daemon.state, "24m") as disk:
+            await daemon.start()
+            async with Client(daemon.socket) as client:
+                session = await client.new(kind="python", name="py")
+                fill(disk / "fill")
+                assert (await client.delete("/sessions/py", expect=507))["code"] == "no_space"
+                refused = await client.post("/sessions/py/executions", {"code": "1"}, expect=409)
+                assert refused["code"] == "exited"
+                (disk / "fill").unlink()
+                await eventually(lambda: _has_state(client, session, "exited"), timeout=15)
+                assert (await client.delete("/sessions/py"))["exit"]["reason"] == "closed"
+                assert (await client.post("/sessions/py/restart"))["state"] == "running"
+            await daemon.terminate()
+
+
 async def test_the_same_over_json_rpc(client: Client, session: Any) -> None:
     async with client.http.ws_connect(client.url("/rpc")) as socket:
 
@@ -273,12 +341,26 @@ def _children(daemon: DaemonProcess) -> list[psutil.Process]:
     ]
 
 
+def fill(path: Path) -> None:
+    """Until nothing fits any more."""
+    with path.open("wb", buffering=0) as file:
+        for size in (1 << 20, 4096, 64, 1):
+            with suppress(OSError):
+                while file.write(b"x" * size):
+                    pass
+
+
 async def _has_status(client: Client, execution: Any, status: str) -> bool:
     return bool((await client.get(f"/executions/{execution['id']}"))["status"] == status)
 
 
 async def _has_state(client: Client, session: Any, state: str) -> bool:
-    return bool((await client.get(f"/sessions/{session['id']}"))["state"] == state)
+    found = {
+        item["state"]
+        for item in (await client.get("/sessions"))["sessions"]
+        if session["id"] in (item["id"], item["name"])
+    }
+    return state in found
 
 
 async def _has_activity(client: Client, session: Any, activity: str) -> bool:

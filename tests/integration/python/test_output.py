@@ -67,7 +67,9 @@ async def test_d29_the_next_cell_prints_again(python: Driven, sabotage: str) -> 
     assert (cell.stdout.data, cell.stderr.data) == (b"out\n", b"err\n")
 
 
-@pytest.mark.parametrize("sabotage", ["os.close(1)", "os.close(1); os.close(2)", "os.closerange(0, 3)", "os.dup2(2, 1)"])
+@pytest.mark.parametrize(
+    "sabotage", ["os.close(1)", "os.close(1); os.close(2)", "os.closerange(0, 3)", "os.dup2(2, 1)"]
+)
 async def test_d29_closed_descriptors_cost_the_cell_its_output_only(python: Driven, sabotage: str) -> None:
     error = await python.error(f"import os\n{sabotage}\nprint('lost')\n1 / 0")
     assert error.type in ("OSError", "ZeroDivisionError")

@@ -12,10 +12,11 @@ import pytest
 
 from teleclaude.bus import Bus
 from teleclaude.config import Config
-from teleclaude.model import Exit, Exited, Kind, PaneIdentity, Running, Session, SessionSpec
+from teleclaude.model import Activity, Exit, Exited, Kind, PaneIdentity, Running, Session, SessionSpec
 from teleclaude.service.audit import Audit
 from teleclaude.service.executions.live import ExecutionTable
 from teleclaude.service.once import Journal
+from teleclaude.service.python.sessions import PythonSessions
 from teleclaude.service.records import Records
 from teleclaude.service.settings import Settings
 from teleclaude.service.table import Live, SessionTable
@@ -40,6 +41,7 @@ class House:
     table: SessionTable
     records: Records
     streams: StreamStore
+    views: Views
     upkeep: Upkeep
     closed: list[str] = field(default_factory=list)
     purged: list[str] = field(default_factory=list)
@@ -67,7 +69,7 @@ class House:
         return Session(
             id=f"S{name}",
             name=name,
-            kind=Kind.TERMINAL,
+            kind=fields.pop("kind", Kind.TERMINAL),
             computer="box",
             spec=SessionSpec(command=None, cwd="/"),
             state=fields.pop("state", Running(pane)),
@@ -95,14 +97,16 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
     ):
         records = Records(database, Bus(EventLog(database)), clock)
         table = SessionTable(100)
-        made = House(clock, settings, table, records, streams, cast(Upkeep, None))
+        views = Views(streams, settings, clock)
+        made = House(clock, settings, table, records, streams, views, cast(Upkeep, None))
         made.upkeep = Upkeep(
             table=table,
             executions=ExecutionTable(),
             records=records,
             streams=streams,
             terminals=cast(Terminals, made),
-            views=Views(streams, settings, clock),
+            python=cast(PythonSessions, made),
+            views=made.views,
             journal=Journal(database, clock),
             audit=Audit(database, clock),
             settings=settings,
@@ -143,6 +147,20 @@ async def test_idle_sessions_are_closed_only_where_that_is_asked_for(house: Hous
     assert house.closed == ["Sidle idle", "Syoung idle"]
     await house.days(10)
     assert house.closed == ["Sidle idle", "Syoung idle"]
+
+
+async def test_a_python_session_is_idle_between_its_cells_only(house: House) -> None:
+    house.set(idle_close_ms=int(2 * DAY * 1000))
+    live = house.live("py", kind=Kind.PYTHON, state=Running(None))
+    for activity in (Activity.WORKING, Activity.NEEDS_INPUT, Activity.UNKNOWN):
+        house.views.python = lambda _session, said=activity: said
+        await house.days(5)
+    house.views.python = lambda _session: Activity.IDLE
+    live.since = house.clock.now()
+    await house.days(1.9)
+    assert house.closed == []
+    await house.days(0.2)
+    assert house.closed == ["Spy idle"]
 
 
 async def test_a_clock_set_back_purges_nothing_early(house: House) -> None:
