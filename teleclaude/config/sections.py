@@ -113,6 +113,7 @@ class PythonConfig(Section):
     grace_ms: Duration = 500
     warm: Annotated[int, Field(ge=0, le=1000)] = 0
     max_memory_bytes: Bytes | None = None
+    max_processes: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
 
     @model_validator(mode="after")
     def _warm_within_maximum(self) -> Self:

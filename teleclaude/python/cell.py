@@ -220,7 +220,7 @@ class RunningCell:
         if not self._questions:
             raise ConflictError("the cell asks for no input now; wait for its question", operation="execution.input")
         number = self._questions.pop(0)
-        await worker.tell({"op": "answer", "request": number, "text": text})
+        await worker.conversation.tell({"op": "answer", "request": number, "text": text})
 
     async def _resume(self) -> None:
         async with self._control:

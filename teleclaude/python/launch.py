@@ -12,11 +12,16 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+import structlog
+
 from teleclaude.errors import InvalidError, UnavailableError
 from teleclaude.model import ProcessIdentity
-from teleclaude.process import MARK_VARIABLE, ProcessGroup
+from teleclaude.process import MARK_VARIABLE, CgroupRoot, ProcessGroup
+from teleclaude.process.cgroup import Cgroup
 from teleclaude.python.source import BOOTSTRAP
 from teleclaude.tasks import process_start_time
+
+log = structlog.get_logger(__name__)
 
 _OPERATION = "session.create"
 
@@ -50,8 +55,9 @@ class Launched:
         return (status, None) if status >= 0 else (None, -status)
 
 
-def launch(interpreter: str, worker_id: str, env: Mapping[str, str]) -> Launched:
-    """Start ``interpreter`` with the worker's bootstrap; it waits for its source on the socket.
+def launch(interpreter: str, worker_id: str, env: Mapping[str, str], cgroups: CgroupRoot | None = None) -> Launched:
+    """Start ``interpreter`` with the worker's bootstrap; it waits for its source on the socket, in a control group of
+    its own where ``cgroups`` makes one.
 
     Raises ``InvalidError`` for a program that cannot be started, ``UnavailableError`` when none can be now.
     """
@@ -93,7 +99,21 @@ def launch(interpreter: str, worker_id: str, env: Mapping[str, str]) -> Launched
         identity = ProcessIdentity(popen.pid, process_start_time(popen.pid) or 0)
         _wake_orphans(held, identity.pid)
         ours.pop_all()
-    return Launched(identity, ProcessGroup(identity, worker_id), our_end, background, lifeline, popen)
+    group = ProcessGroup(identity, worker_id, _confine(identity.pid, cgroups.create(worker_id)) if cgroups else None)
+    return Launched(identity, group, our_end, background, lifeline, popen)
+
+
+def _confine(pid: int, cgroup: Cgroup | None) -> Cgroup | None:
+    """The group with the worker in it. It has started nothing yet: that takes its source, which nobody has sent."""
+    if cgroup is None:
+        return None
+    try:
+        cgroup.entrance.write_text(str(pid))
+    except OSError as error:
+        log.warning("worker_not_confined", pid=pid, error=str(error))
+        cgroup.remove()
+        return None
+    return cgroup
 
 
 def _wake_orphans(held: int, group: int) -> None:

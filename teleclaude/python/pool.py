@@ -47,7 +47,8 @@ class WorkerPool:
 
     def resettle(self, settings: PythonSettings) -> None:
         """Start workers by other settings from now on. Booted ones that do not fit them are ended."""
-        fits = settings.interpreter == self._settings.interpreter
+        before = self._settings
+        fits = (settings.interpreter, settings.cgroups) == (before.interpreter, before.cgroups)
         while self._booted and (not fits or len(self._booted) > settings.warm):
             self._booted.pop().kill()
         self._settings = settings

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import os
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from signal import Signals
 from typing import Self
@@ -18,26 +17,17 @@ from teleclaude.errors import ExitedError, UnavailableError
 from teleclaude.process.outcome import LeaderExit
 from teleclaude.process.pipes import OutputPipe
 from teleclaude.process.signals import signal_name
-from teleclaude.python.channel import Channel
-from teleclaude.python.errors import ProtocolError
+from teleclaude.python.conversation import Answer, Conversation
 from teleclaude.python.launch import Launched, launch
-from teleclaude.python.messages import Booted, FromWorker, Ready, Reply, Result, Told, parse
 from teleclaude.python.output import Late
-from teleclaude.python.pace import Pace
 from teleclaude.python.settings import Place, PythonSettings
 from teleclaude.python.source import boot_message
-from teleclaude.python.worker.frames import FrameError, Message
+from teleclaude.python.worker.frames import Message
 from teleclaude.tasks import watch_process
 
 log = structlog.get_logger(__name__)
 
-Answer = Result | Reply | None
-"""None: the worker ended before it answered."""
-
-Said = Callable[[Told], Awaitable[None]]
-
 _TAIL_BYTES = 4096
-_MESSAGES_A_SECOND, _MESSAGES_AT_ONCE = 5000, 500
 _CLOSE_SECONDS = 5.0
 
 
@@ -46,7 +36,8 @@ async def discard(data: bytes) -> None:
 
 
 class WorkerProcess:
-    """Made by ``start``, when it has booted. ``begin`` makes it a session; ``call`` asks it for something.
+    """Made by ``start``, when it has booted. ``begin`` makes it a session, ``call`` asks it for something; what else is
+    said goes through its ``conversation``.
 
     Whatever ends it - its own exit, a signal, a message that is none, ``aclose`` - all its descendants are ended, it is
     reaped, every open call is answered with None, and then ``wait`` answers.
@@ -54,22 +45,17 @@ class WorkerProcess:
 
     def __init__(self, worker_id: str, launched: Launched, settings: PythonSettings, tasks: Tasks) -> None:
         self.id = worker_id
-        self.python = ""
-        self.said: Said = _ignore
+        self.conversation = Conversation(worker_id, launched.socket)
         self.late: Late = discard
         self._launched = launched
         self._settings = settings
         self._tasks = tasks
-        self._channel = Channel(launched.socket)
         self._background = OutputPipe(launched.background)
         self._tail = b""
         self._watch = watch_process(launched.identity.pid, launched.identity.start_time)
-        self._calls: dict[str, asyncio.Future[Answer]] = {}
-        self._progress: asyncio.Future[None] | None = None
         self._ending = asyncio.Event()
         self._over = asyncio.Event()
         self._exit = LeaderExit()
-        self._pings = itertools.count(1)
 
     @classmethod
     async def start(cls, settings: PythonSettings, tasks: Tasks, env: Mapping[str, str] | None = None) -> Self:
@@ -79,7 +65,9 @@ class WorkerProcess:
         ``ready_timeout_ms``; then nothing of it is left.
         """
         worker_id = f"python-{secrets.token_hex(8)}"
-        starting = asyncio.get_running_loop().run_in_executor(None, launch, settings.interpreter, worker_id, env or {})
+        starting = asyncio.get_running_loop().run_in_executor(
+            None, launch, settings.interpreter, worker_id, env or {}, settings.cgroups
+        )
         try:
             launched = await asyncio.shield(starting)
         except asyncio.CancelledError:
@@ -130,37 +118,19 @@ class WorkerProcess:
 
         Raises ``FrameTooLargeError``; then nothing was asked.
         """
+        if not self.ended:
+            try:
+                return await self.conversation.call(message, descriptors)
+            except OSError:
+                self._ending.set()
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        if self.ended:
-            answer.set_result(None)
-            return answer
-        self._calls[message["id"]] = answer
-        try:
-            await self._channel.send(message, descriptors)
-        except OSError:
-            self._ending.set()
-        except BaseException:
-            self._calls.pop(message["id"], None)
-            raise
+        answer.set_result(None)
         return answer
-
-    async def tell(self, message: Message) -> None:
-        """Say something that has no answer. Raises ``ExitedError`` when it is gone."""
-        try:
-            await self._channel.send(message)
-        except OSError as error:
-            raise ExitedError("the worker has ended", operation="python.tell") from error
-
-    async def ping(self) -> int:
-        """Ask for a ``Beat``; answers its number."""
-        seq = next(self._pings)
-        await self.tell({"op": "ping", "seq": seq})
-        return seq
 
     async def interrupt(self, work: str) -> None:
         """Interrupt the call ``work``, even one that has not begun yet. A paused worker goes on."""
         self.signal(Signals.SIGCONT)
-        await self.tell({"op": "interrupt", "id": work})
+        await self.conversation.tell({"op": "interrupt", "id": work})
 
     async def pause(self) -> bool:
         """Stop every process; False when some could not be, and then all go on."""
@@ -191,7 +161,7 @@ class WorkerProcess:
             try:
                 async with asyncio.timeout(grace):
                     self.signal(Signals.SIGCONT)
-                    await self.tell({"op": "exit"})
+                    await self.conversation.tell({"op": "exit"})
                     await self._ending.wait()
             except (TimeoutError, ExitedError):
                 log.debug("worker_not_exited", worker=self.id, grace_s=grace)
@@ -230,8 +200,10 @@ class WorkerProcess:
         # Its children become orphans with its last thread, and only then can those that have ended be reaped.
         await self._watch.wait(_CLOSE_SECONDS)
         await asyncio.to_thread(self._launched.group.members)
-        code, number = await asyncio.to_thread(self._launched.reap)
         self._launched.group.release()
+        code, number = await asyncio.to_thread(self._launched.reap)
+        if self._launched.group.has_remains:
+            await asyncio.to_thread(self._launched.group.remove)
         self._exit = LeaderExit(code, None if number is None else signal_name(number))
         # What it said last is still in the pipes; nobody can add to it.
         _, late = await asyncio.wait(readers, timeout=_CLOSE_SECONDS)
@@ -241,43 +213,16 @@ class WorkerProcess:
         if late:
             await asyncio.wait(late)
         self._watch.close()
-        self._channel.close()
+        self.conversation.close()
         self._background.close()
         os.close(self._launched.lifeline)
-        calls, self._calls = self._calls, {}
-        for answer in calls.values():
-            if not answer.done():
-                answer.set_result(None)
-        self._step_done()
         self._over.set()
 
     async def _read(self) -> None:
-        pace = Pace(_MESSAGES_A_SECOND, _MESSAGES_AT_ONCE)
         try:
-            while (messages := await self._channel.receive()) is not None:
-                for message in messages:
-                    await pace.take()
-                    await self._hear(parse(message))
-        except (FrameError, ProtocolError):
-            log.exception("worker_protocol_broken", worker=self.id)
+            await self.conversation.read()
         finally:
             self._ending.set()
-
-    async def _hear(self, message: FromWorker) -> None:
-        match message:
-            case Booted():
-                self.python = message.python
-                self._step_done()
-            case Ready():
-                self._step_done()
-            case Result() | Reply():
-                answer = self._calls.pop(message.id, None)
-                if answer is None:
-                    raise ProtocolError(f"an answer to {message.id!r}, which nobody asked")
-                if not answer.done():
-                    answer.set_result(message)
-            case _:
-                await self.said(message)
 
     async def _read_background(self) -> None:
         always = asyncio.Event()
@@ -290,14 +235,9 @@ class WorkerProcess:
     async def _expect(self, message: Message | bytes) -> None:
         """Send, and wait for the step that it brings about."""
         timeout = self._settings.ready_timeout_ms / 1000
-        self._progress = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(timeout):
-                if isinstance(message, bytes):
-                    await self._channel.send_raw(message)
-                else:
-                    await self._channel.send(message)
-                await self._progress
+                await self.conversation.take_step(message)
         except TimeoutError as error:
             raise await self._not_ready(f"was not ready within {timeout:g} s") from error
         except OSError as error:
@@ -313,11 +253,3 @@ class WorkerProcess:
             + (f"; it said: {words[-500:]}" if words else "; is it Python 3.9 or newer?"),
             operation="session.create",
         )
-
-    def _step_done(self) -> None:
-        if self._progress is not None and not self._progress.done():
-            self._progress.set_result(None)
-
-
-async def _ignore(message: Told) -> None:
-    """For a worker that has no session yet."""

@@ -6,10 +6,13 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from teleclaude.process import CgroupRoot
+
 
 @dataclass(frozen=True, slots=True)
 class PythonSettings:
     """Times are milliseconds. ``memory_bytes`` caps a worker's address space (RLIMIT_AS); None leaves it alone.
+    ``cgroups`` makes a control group for each worker and all it starts, with caps of its own; None makes none.
 
     ``drain_ms`` is how long the end of a cell waits for its output to be stored.
     """
@@ -26,6 +29,7 @@ class PythonSettings:
     cache_size: int | None = 100
     memory_bytes: int | None = None
     warm: int = 0
+    cgroups: CgroupRoot | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,13 @@ from teleclaude.api import Tasks
 from teleclaude.clock import Clock
 from teleclaude.errors import ExitedError
 from teleclaude.process.outcome import LeaderExit
+from teleclaude.python.conversation import Said
 from teleclaude.python.errors import ProtocolError
 from teleclaude.python.health import Heartbeats
 from teleclaude.python.messages import Beat, Told
 from teleclaude.python.output import Late
 from teleclaude.python.pool import WorkerPool
-from teleclaude.python.process import Said, WorkerProcess
+from teleclaude.python.process import WorkerProcess
 from teleclaude.python.settings import Place, PythonSettings
 
 log = structlog.get_logger(__name__)
@@ -147,7 +148,7 @@ class Supervisor:
             await self.worker.aclose(grace)
 
     def _adopt(self, worker: WorkerProcess) -> None:
-        worker.said = self._hear
+        worker.conversation.said = self._hear
         worker.late = self._late
         self.worker = worker
         self._heartbeats = Heartbeats()
@@ -157,7 +158,7 @@ class Supervisor:
             session_id=self._session_id,
             epoch=self.epoch,
             pid=worker.pid,
-            python=worker.python,
+            python=worker.conversation.python,
             loop=type(asyncio.get_running_loop()).__name__,
         )
 
@@ -194,6 +195,6 @@ class Supervisor:
 
     async def _ping(self, worker: WorkerProcess) -> None:
         try:
-            self._heartbeats.sent(await worker.ping())
+            self._heartbeats.sent(await worker.conversation.ping())
         except ExitedError:
             log.debug("ping_too_late", session_id=self._session_id)

@@ -16,9 +16,10 @@ from teleclaude.errors import ExitedError
 from teleclaude.process import Sink
 from teleclaude.process.outcome import StopCause
 from teleclaude.python.cell import RunningCell
+from teleclaude.python.conversation import Answer
 from teleclaude.python.messages import Result
 from teleclaude.python.output import CellOutput, Late
-from teleclaude.python.process import Answer, WorkerProcess
+from teleclaude.python.process import WorkerProcess
 from teleclaude.python.settings import PythonSettings
 
 log = structlog.get_logger(__name__)

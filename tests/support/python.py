@@ -144,15 +144,18 @@ class Sessions:
     async def __aexit__(self, *exc_info: object) -> None:
         await self._stack.aclose()
 
+    def settings_with(self, **changes: Any) -> PythonSettings:
+        return replace(self.settings, **changes)
+
     async def pool(self, **changes: Any) -> WorkerPool:
-        return await self._stack.enter_async_context(WorkerPool(replace(self.settings, **changes), self.tasks))
+        return await self._stack.enter_async_context(WorkerPool(self.settings_with(**changes), self.tasks))
 
     def make(self, pool: WorkerPool, env: Mapping[str, str] | None = None, **changes: Any) -> Driven:
         heard, late = Heard(), MemorySink()
         session = PythonSession(
             f"session-{next(self._numbers)}",
             Place(str(self.folder), env or {}),
-            replace(self.settings, **changes),
+            self.settings_with(**changes),
             pool=pool,
             tasks=self.tasks,
             clock=SystemClock(),

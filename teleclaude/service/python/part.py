@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Self
 
+import structlog
+
 from teleclaude.api import Check
 from teleclaude.clock import Clock
+from teleclaude.process import find_delegated
 from teleclaude.python import WorkerPool
 from teleclaude.service.executions.part import ExecutionPart
 from teleclaude.service.lookup import Lookup
@@ -23,6 +26,8 @@ from teleclaude.service.views import Views
 from teleclaude.streams import StreamStore
 from teleclaude.tasks import TaskRegistry
 from teleclaude.wire.base import Command
+
+log = structlog.get_logger(__name__)
 
 
 class PythonPart:
@@ -45,12 +50,16 @@ class PythonPart:
         clock: Clock,
     ) -> None:
         self._tasks = tasks
-        self._pool = WorkerPool(settings_of(settings.current), tasks)
+        cgroups = find_delegated()
+        if cgroups is None and settings.current.python.max_processes is not None:
+            log.warning("caps_not_enforced", detail="python.max_processes: no control group is delegated to the daemon")
+        self._pool = WorkerPool(settings_of(settings.current, cgroups), tasks)
         self.sessions = PythonSessions(
             table=table,
             records=records,
             streams=streams,
             pool=self._pool,
+            cgroups=cgroups,
             settings=settings,
             tasks=tasks,
             clock=clock,
@@ -69,7 +78,7 @@ class PythonPart:
         )
         self._executions = executions
         views.python = self.sessions.activity
-        settings.on_change(lambda config: self._pool.resettle(settings_of(config)))
+        settings.on_change(lambda config: self._pool.resettle(settings_of(config, cgroups)))
 
     async def __aenter__(self) -> Self:
         await self.sessions.recover()

@@ -13,6 +13,7 @@ from teleclaude.clock import Clock, timestamp
 from teleclaude.errors import ExitedError, IndeterminateError, LimitError, TeleclaudeError
 from teleclaude.events import Fact, SessionExited, SessionHealth, SessionStateChanged
 from teleclaude.model import Activity, Exit, Exited, Kind, Lost, Running, Session, Starting
+from teleclaude.process import CgroupRoot
 from teleclaude.process.outcome import LeaderExit
 from teleclaude.python import Place, PythonSession, WorkerPool
 from teleclaude.service.python.settings import settings_of
@@ -60,6 +61,7 @@ class PythonSessions:
         records: Records,
         streams: StreamStore,
         pool: WorkerPool,
+        cgroups: CgroupRoot | None,
         settings: Settings,
         tasks: TaskRegistry,
         clock: Clock,
@@ -68,6 +70,7 @@ class PythonSessions:
         self._records = records
         self._streams = streams
         self._pool = pool
+        self._cgroups = cgroups
         self._settings = settings
         self._tasks = tasks
         self._clock = clock
@@ -179,7 +182,7 @@ class PythonSessions:
         engine = PythonSession(
             session.id,
             Place(session.spec.cwd, {"TELECLAUDE_SESSION_ID": session.id, **session.spec.env}),
-            settings_of(self._settings.current),
+            settings_of(self._settings.current, self._cgroups),
             pool=self._pool,
             tasks=self._tasks,
             clock=self._clock,

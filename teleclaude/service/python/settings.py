@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from teleclaude.config import Config
 from teleclaude.errors import InvalidError
+from teleclaude.process import CgroupRoot
 from teleclaude.python import PythonSettings
 from teleclaude.wire.python import RunCell
 
 
-def settings_of(config: Config) -> PythonSettings:
+def settings_of(config: Config, cgroups: CgroupRoot | None = None) -> PythonSettings:
+    """``cgroups`` is where the workers may have control groups of their own; they get the configured caps."""
     section, executions = config.python, config.executions
+    if cgroups is not None:
+        cgroups = replace(cgroups, pids_max=section.max_processes, memory_max_bytes=section.max_memory_bytes)
     return PythonSettings(
         interpreter=section.interpreter,
         ready_timeout_ms=section.ready_timeout_ms,
@@ -18,6 +24,7 @@ def settings_of(config: Config) -> PythonSettings:
         max_output_bytes=executions.max_output_bytes,
         memory_bytes=section.max_memory_bytes,
         warm=section.warm,
+        cgroups=cgroups,
     )
 
 
