@@ -27,6 +27,8 @@ async def get(exchange: Exchange) -> web.StreamResponse:
         response = web.StreamResponse(headers=headers)
         response.content_length = content.size
         await response.prepare(exchange.request)
+        if exchange.request.method == "HEAD":
+            return response
         left = content.size
         while data := await content.read():
             await response.write(data)

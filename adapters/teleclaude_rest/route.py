@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from teleclaude_rest.exchange import Exchange
 
 PREFIX = "/v1"
+EVENT_STREAM = "text/event-stream"
 
 Handler = Callable[["Exchange"], Awaitable[web.StreamResponse]]
 
@@ -86,6 +87,11 @@ class Route:
             return ()
         elsewhere = {*self.parameters, *self.query}
         return tuple(name for name in wire_names(self.command) if name not in elsewhere)
+
+    @cached_property
+    def endless(self) -> bool:
+        """Whether the reply goes on until somebody ends it."""
+        return self.websocket or any(media.mime == EVENT_STREAM for media in self.replies)
 
     @cached_property
     def keyed(self) -> bool:

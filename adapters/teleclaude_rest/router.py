@@ -56,21 +56,27 @@ class Router:
         """
         path, _, query = target.partition("?")
         segments = tuple(_decoded(segment) for segment in _split(path))
-        allowed = []
+        allowed: list[str] = []
         for row in self._rows:
             found = row.match(segments)
             if found is None:
                 continue
             if not row.route.streamed:
                 _refuse_controls(segments)
-            if row.route.method == method:
+            methods = _methods(row.route)
+            if method in methods:
                 return Match(row.route, found, query)
-            allowed.append(row.route.method)
+            allowed += methods
         if allowed:
             allow = sorted(set(allowed))
             raise MethodError(f"this path takes {', '.join(allow)} only", operation=OPERATION, allow=allow)
         _refuse_controls(segments)
         raise NotFoundError("nothing is served under this path; see /v1/openapi.json", operation=OPERATION)
+
+
+def _methods(route: Route) -> tuple[str, ...]:
+    """What the row answers. HEAD is for replies with an end: of one that goes on, the head alone would say nothing."""
+    return ("GET", "HEAD") if route.method == "GET" and not route.endless else (route.method,)
 
 
 def _split(path: str) -> tuple[str, ...]:

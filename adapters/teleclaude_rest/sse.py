@@ -13,10 +13,11 @@ from teleclaude.errors import InternalError, TeleclaudeError
 from teleclaude_rest import frames
 from teleclaude_rest.errors import StoppingError
 from teleclaude_rest.exchange import Exchange
+from teleclaude_rest.route import EVENT_STREAM
 
 log = structlog.get_logger(__name__)
 
-MEDIA = "text/event-stream"
+MEDIA = EVENT_STREAM
 
 Send = Callable[[bytes], Awaitable[None]]
 """Gives bytes to the client; waits while it reads slower than they come."""

@@ -11,7 +11,9 @@ Events: `output {from, to, b64}` (with `format=text`: `text`), `gap {from, to, b
 
 OUTPUT = """\
 `from` defaults to the oldest kept byte, `-N` is the last N. Past the end: empty. Below retention: 410 `gap` with
-`start`. `wait_ms` waits so long for new bytes."""
+`start`. `wait_ms` waits so long for new bytes. With `format=text` a page ends before a character or an escape sequence
+that it would cut, or goes on to its end when there is nothing else on it; offsets and `limit` count bytes of the stream.
+Half a character at the end is not given before the rest is there: empty, `Teleclaude-To` below `Teleclaude-End`."""
 
 SEARCH = """\
 The lines, oldest first, that hold `text` or a match of `regex` (RE2), as `format=text` has them; at most `limit`. Bytes

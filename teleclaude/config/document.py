@@ -32,7 +32,10 @@ class DocumentError(Exception):
 
 
 def parse_document(data: bytes) -> Document:
-    """Read one YAML document that is a mapping. Raises ``DocumentError`` with all that was found."""
+    """Read one YAML document that is a mapping, or nothing, which is an empty one.
+
+    Raises ``DocumentError`` with all that was found.
+    """
     if len(data) > MAX_BYTES:
         raise _error(0, f"is larger than {MAX_BYTES // 1024} KiB")
     try:
@@ -48,8 +51,8 @@ def parse_document(data: bytes) -> Document:
         raise _error(line, _explain(error, text, line)) from None
     except yaml.YAMLError as error:
         raise _error(0, f"is not YAML: {' '.join(str(error).split())}") from None
-    if root is None:
-        raise _error(0, "is empty; remove the file to run on the defaults")
+    if root is None or root.tag == f"{_TAG}null":
+        return Document(values={})
     if not isinstance(root, yaml.MappingNode):
         raise _error(root.start_mark.line + 1, "must hold sections such as `sessions:` at the top, not a list or text")
     reader = _Reader()

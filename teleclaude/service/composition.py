@@ -78,7 +78,7 @@ def build_core(parts: Parts) -> Core:
         tasks=tasks,
         clock=clock,
     )
-    outputs = Outputs(lookup, streams, executions.lookup)
+    outputs = Outputs(lookup, streams, executions.lookup, clock)
     files = Files(lookup, Drop(parts.paths.state / "files"))
     waits = Waits(lookup, outputs, views, clock)
     journal = Journal(parts.database, clock)
@@ -159,9 +159,7 @@ def build_core(parts: Parts) -> Core:
         purge=sessions.purge,
     )
     remote = Remote(computer)
-    places = Places(
-        computer=computer, settings=settings, clock=clock, sessions=lambda: len(table), peers=remote.peers
-    )
+    places = Places(computer=computer, settings=settings, clock=clock, sessions=lambda: len(table), peers=remote.peers)
     health = Health({**_probes(parts, breaker), "executions": executions.check, "python": python.check})
     hub = Service(
         {

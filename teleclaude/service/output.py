@@ -5,18 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from teleclaude.api import OutputExit, OutputFollower, OutputHandedOff, OutputItem, OutputState, OutputText
-from teleclaude.clock import timestamp
+from teleclaude.clock import Clock, timestamp
 from teleclaude.errors import InvalidError
 from teleclaude.model import Chunk, Exited, Gap, HandedOff, Lost, Principal, Session
 from teleclaude.service.lookup import Found, Lookup
-from teleclaude.streams import PTY, Ended, Follower, Mode, Stream, StreamStore, TextDecoder, decode_page
+from teleclaude.streams import PTY, Ended, Follower, Mode, Stream, StreamStore, TextDecoder
 from teleclaude.wire.base import Command
 from teleclaude.wire.sessions import FollowOutput, ReadOutput
 
 STDOUT = "stdout"
+
+REACH_BYTES = 64 << 10
+"""An escape sequence longer than this is no longer waited for to end."""
 
 
 class Source(Protocol):
@@ -57,24 +61,25 @@ class Sources(Protocol):
 
 
 class Outputs:
-    def __init__(self, lookup: Lookup, streams: StreamStore, others: Sources) -> None:
+    def __init__(self, lookup: Lookup, streams: StreamStore, others: Sources, clock: Clock) -> None:
         self._lookup = lookup
         self._streams = streams
         self._others = others
+        self._clock = clock
 
     async def read(self, principal: Principal, command: ReadOutput) -> Chunk:
         """A bounded read; with ``wait_ms`` and nothing there yet, wait for the first new bytes."""
         source = await self._source(principal, command.id, command.stream, command.operation)
-        stream = source.stream
-        bounds = stream.bounds()
+        bounds = source.stream.bounds()
         start = bounds.start if command.from_ is None else from_offset(command.from_, bounds.start, bounds.end)
-        chunk = await stream.read(start, command.limit)
-        if not chunk.data and command.wait_ms and start >= chunk.stream_end and not source.ended:
-            await self._wait_for_bytes(source, start, command.wait_ms / 1000)
-            chunk = await stream.read(start, command.limit)
-        if command.format == "text":
-            return _as_text(chunk)
-        return chunk
+        deadline = self._clock.monotonic() + command.wait_ms / 1000
+        while True:
+            page = await _page(source, start, command)
+            nothing = page.chunk.end <= start and start + page.pending >= page.chunk.stream_end
+            left = deadline - self._clock.monotonic()
+            if not nothing or source.ended or left <= 0:
+                return page.chunk
+            await self._wait_for_bytes(source, start + page.pending, left)
 
     async def _source(self, principal: Principal, reference: str, stream: str | None, operation: str) -> Source:
         if self._others.owns(reference):
@@ -87,8 +92,11 @@ class Outputs:
         return _SessionSource(await self._lookup.find(principal, reference, operation=operation))
 
     async def _wait_for_bytes(self, source: Source, start: int, seconds: float) -> None:
+        deadline = self._clock.monotonic() + seconds
         async with self._follower(source, start, mode="lossless") as follower:
-            await follower.next(seconds)
+            while (left := deadline - self._clock.monotonic()) > 0:
+                if isinstance(await follower.next(left), Chunk | OutputExit | OutputHandedOff):
+                    return
 
     @asynccontextmanager
     async def follow(self, principal: Principal, request: Command[Any]) -> AsyncIterator[OutputFollower]:
@@ -241,8 +249,38 @@ def from_offset(asked: int, start: int, end: int) -> int:
     return asked if asked >= 0 else max(start, end + asked)
 
 
-def _as_text(chunk: Chunk) -> Chunk:
-    text, taken = decode_page(chunk.data)
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """``pending`` bytes behind the chunk are the beginning of a character or an escape sequence."""
+
+    chunk: Chunk
+    pending: int = 0
+
+
+async def _page(source: Source, start: int, command: ReadOutput) -> _Page:
+    """One read. A text that would be empty because ``limit`` cuts its first character or escape sequence reads on to
+    the end of that, ``REACH_BYTES`` at most; only what is cut for good, by the end of the stream or as no sequence is
+    that long, is given as a decoder would show it at the end.
+    """
+    if command.format == "raw":
+        return _Page(await source.stream.read(start, command.limit))
+    limit, ended = command.limit, source.ended
+    while True:
+        chunk = await source.stream.read(start, limit)
+        decoder = TextDecoder()
+        text = decoder.feed(chunk.data)
+        taken = len(chunk.data) - decoder.pending
+        if taken or not chunk.data:
+            return _Page(_text_chunk(chunk, text, taken))
+        whole = len(chunk.data) < limit
+        if len(chunk.data) >= REACH_BYTES or (whole and (ended or chunk.end < chunk.stream_end)):
+            return _Page(_text_chunk(chunk, text + decoder.finish(), len(chunk.data)))
+        if whole:
+            return _Page(_text_chunk(chunk, "", 0), pending=len(chunk.data))
+        limit *= 2
+
+
+def _text_chunk(chunk: Chunk, text: str, taken: int) -> Chunk:
     return Chunk(start=chunk.start, end=chunk.start + taken, stream_end=chunk.stream_end, data=text.encode())
 
 

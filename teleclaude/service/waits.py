@@ -6,6 +6,7 @@ import asyncio
 
 from teleclaude.api import OutputExit, OutputHandedOff
 from teleclaude.clock import Clock
+from teleclaude.errors import GapError
 from teleclaude.model import Activity, Chunk, Principal
 from teleclaude.service.lookup import Found, Lookup
 from teleclaude.service.output import Outputs, from_offset
@@ -108,6 +109,13 @@ class _Waiting:
 
 def _first_offset(command: WaitSession, found: Found, start: int, end: int) -> int:
     if command.from_ is not None:
-        return from_offset(command.from_, start, end)
+        first = from_offset(command.from_, start, end)
+        if first < start and (command.until.text is not None or command.until.regex is not None):
+            raise GapError(
+                f"output before offset {start} is no longer kept; wait from there on",
+                start=start,
+                operation=command.operation,
+            )
+        return first
     latest = found.session.input_offset
     return start if latest is None else max(start, latest)

@@ -104,6 +104,39 @@ class TestRead:
         assert reply.body.decode() == "bold � end\n"
         assert reply.headers["Content-Type"].startswith("text/plain")
 
+    async def test_a_text_is_never_cut_inside_a_character_or_an_escape(self, api: Api) -> None:
+        await api.new("printf 'a\\303\\251\\033[1mb\\342\\202\\254\\nc\\033]0;title\\007d'; exec sleep 300", "build")
+        await api.wait("build", text="cd")
+        found, at = [], 0
+        while at < (reply := await api.read(f"/sessions/build/output?format=text&limit=1&from={at}")).range[2]:
+            assert reply.range[0] == at < reply.range[1]
+            at = reply.range[1]
+            found.append(reply.body.decode())
+        assert "".join(found) == "aéb€\ncd"
+        assert {"é", "€"} <= set(found)
+
+    async def test_half_a_character_waits_for_its_other_half(self, api: Api) -> None:
+        await api.new("stty -echo; printf 'a\\303'; read line; printf '\\251'; exec sleep 300", "build")
+        await eventually(lambda: _has(api, 2))
+        assert (await api.read("/sessions/build/output?format=text")).range == (0, 1, 2)
+        reply = await api.read("/sessions/build/output?format=text&from=1&wait_ms=100")
+        assert (reply.body, reply.range) == (b"", (1, 1, 2))
+        polling = api.read("/sessions/build/output?format=text&from=1&wait_ms=10000")
+        reply, _ = await asyncio.gather(polling, api.text("build", "go on"))
+        assert reply.body.decode().startswith("é")
+
+    async def test_half_a_character_at_the_very_end_is_replaced(self, api: Api) -> None:
+        await api.new("printf 'a\\303'", "build")
+        await api.wait("build", exit=True)
+        assert (await api.read("/sessions/build/output?format=text&from=1")).body.decode() == "\ufffd"
+
+    async def test_an_escape_without_end_is_given_up(self, api: Api) -> None:
+        await api.new("printf '\\033]0;'; head -c 200000 /dev/zero | tr '\\0' x; exec sleep 300", "build")
+        await eventually(lambda: _has(api, 200_004))
+        reply = await api.read("/sessions/build/output?format=text&limit=1")
+        assert reply.body == b""
+        assert 65_536 <= reply.range[1] <= 200_004
+
 
 async def _has(api: Api, size: int) -> bool:
     return bool((await api.get("/sessions/build"))["output"]["end"] == size)

@@ -79,3 +79,11 @@ async def test_json_rpc(api: Api, start: int) -> None:
         await socket.send_json({"jsonrpc": "2.0", "id": 1, "method": "output.read", "params": params})
         data = (await socket.receive_json(timeout=10))["error"]["data"]
     assert (data["code"], data["start"]) == ("gap", start)
+
+
+async def test_waiting(api: Api, start: int) -> None:
+    for until in ({"text": "x"}, {"regex": "x"}):
+        reply = await api.ask("POST", "/sessions/build/wait", {"until": until, "from": 5})
+        assert (reply.status, reply.code, reply.json["start"]) == (410, "gap", start)
+        found = await api.post("/sessions/build/wait", {"until": until, "from": start})
+        assert (found["outcome"], found["offset"]) == ("matched", start + 1)

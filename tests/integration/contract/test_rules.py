@@ -119,6 +119,27 @@ async def test_a_wrong_method_names_the_right_ones(api: Api, method: str, path: 
 
 
 @pytest.mark.parametrize(
+    "path", ["/health", "/sessions", "/sessions/build", "/sessions/build/output", "/sessions/build/files/a", "/docs"]
+)
+async def test_head_is_get_without_the_body(api: Api, path: str) -> None:
+    await api.new("cat", "build")
+    assert (await api.ask("PUT", "/sessions/build/files/a", data=b"data")).status == 201
+    get, head = await api.ask("GET", path), await api.ask("HEAD", path)
+    assert (head.status, head.body) == (get.status, b"")
+    for name in ("Content-Type", "Teleclaude-End"):
+        assert head.headers.get(name) == get.headers.get(name), name
+    assert "/files/" not in path or head.headers["Content-Length"] == "4"
+    missing = await api.ask("HEAD", "/sessions/nobody")
+    assert (missing.status, missing.body) == (404, b"")
+
+
+async def test_what_goes_on_has_no_head(api: Api) -> None:
+    for path in ("/events", "/sessions/build/stream", "/sessions/build/tty", "/rpc"):
+        reply = await api.ask("HEAD", path)
+        assert (reply.status, reply.headers["Allow"]) == (405, "GET"), path
+
+
+@pytest.mark.parametrize(
     "query",
     ["colour=red", "state=asleep", "kind=desktop", "state=running&state=exited", "computer=No%20Name", "tag="],
 )

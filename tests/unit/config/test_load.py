@@ -92,12 +92,15 @@ def test_c3_tab(write: Write) -> None:
     assert problems(write("sessions:\n\tmax: 1\n")) == ["2: a tab stands here; indent with spaces"]
 
 
-@pytest.mark.parametrize(
-    ("text", "what"), [("", "is empty"), ("# only this\n", "is empty"), ("- a\n- b\n", "not a list")]
-)
-def test_c4_no_mapping_at_the_top(write: Write, text: str, what: str) -> None:
+@pytest.mark.parametrize("text", ["- a\n- b\n", "text\n", "5\n"])
+def test_c4_no_mapping_at_the_top(write: Write, text: str) -> None:
     (problem,) = problems(write(text))
-    assert what in problem
+    assert "not a list" in problem
+
+
+@pytest.mark.parametrize("text", ["", "\n", "# only this\n", "---\n", "--- ~\n"])
+def test_c4_an_empty_file_means_the_defaults(write: Write, text: str) -> None:
+    assert load_config(write(text), {}).sessions.max == 100
 
 
 def test_c5_bombs(write: Write) -> None:

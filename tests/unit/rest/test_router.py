@@ -41,7 +41,7 @@ def test_a_literal_wins_over_a_parameter() -> None:
 def test_another_method_is_named() -> None:
     with pytest.raises(MethodError) as refused:
         ROUTER.find("PUT", "/v1/sessions")
-    assert refused.value.fields["allow"] == ["GET", "POST"]
+    assert refused.value.fields["allow"] == ["GET", "HEAD", "POST"]
 
 
 def test_only_probes_are_served_without_the_prefix() -> None:
