@@ -189,6 +189,8 @@ class Reconciler:
             await self._terminals.watch(live)
         elif not info.piped or self._recorders.ended(live):
             self._recorders.lost(live)
+        else:
+            self._recorders.wake(live)
         if info.title != live.session.title:
             live.session = replace(live.session, title=info.title)
             self._records.save_soon(live.session)

@@ -12,6 +12,7 @@ from teleclaude.errors import DeadlineError, NotFoundError, TeleclaudeError
 from teleclaude.events import OutputGap
 from teleclaude.service.records import Records
 from teleclaude.service.table import Live
+from teleclaude.streams import RecorderProcess, wake_recorder
 from teleclaude.tasks import send_signal, watch_process
 from teleclaude.tmux import PaneInfo, Panes
 
@@ -98,12 +99,19 @@ class Recorders:
         if gaps:
             await self._records.note(*(OutputGap.of(STREAM, gap) for gap in gaps), session_id=live.id)
 
+    def wake(self, live: Live) -> None:
+        """A recorder that somebody stopped makes tmux keep all output in its memory: let it go on."""
+        watch = live.recorder
+        if watch is not None and wake_recorder(RecorderProcess(watch.pid, watch.start_time)):
+            log.warning("recorder_was_stopped", session_id=live.id, pid=watch.pid)
+
     async def discard_unstarted(self, live: Live) -> None:
         """A recorder was prepared and will certainly not start: leave nothing that anybody would wait for."""
         await self._settle(live, 0.0)
 
     async def finish(self, live: Live) -> None:
         """The pane is gone: let the recorder take what it still has to read, so that the stream's end is final."""
+        self.wake(live)
         live.unwatch_recorder()
         await self._settle(live, UNSTARTED_SECONDS)
         if not await live.stream.recorder_ended(FINISH_SECONDS):

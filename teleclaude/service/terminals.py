@@ -18,7 +18,7 @@ from teleclaude.clock import Clock, timestamp
 from teleclaude.errors import BusyError, IndeterminateError, TeleclaudeError, UnavailableError
 from teleclaude.events import SessionExited, SessionStateChanged
 from teleclaude.model import Exit, Exited, Lost, PaneIdentity, Running, SessionSpec, Starting
-from teleclaude.service.hangup import signal_session
+from teleclaude.service.hangup import kill_session, signal_session
 from teleclaude.service.recorders import Recorders
 from teleclaude.service.records import Records
 from teleclaude.service.screens import Screens
@@ -259,9 +259,9 @@ class Terminals:
             )
         live.closing = reason
         grace = (CLOSE_GRACE_MS if grace_ms is None else grace_ms) / 1000
-        await _signal_members(pane.pid, signal.SIGHUP, signal.SIGCONT)
-        if not await _set_within(live.ended, grace):
-            await _signal_members(pane.pid, signal.SIGKILL)
+        await asyncio.to_thread(signal_session, pane.pid, (signal.SIGHUP, signal.SIGCONT))
+        if not await _set_within(live.ended, grace) and not await asyncio.to_thread(kill_session, pane.pid):
+            log.warning("processes_outlive_their_session", session_id=live.id)
         if not await _set_within(live.ended, END_SECONDS):
             raise IndeterminateError(
                 f"session {live.session.name} was killed, but tmux has not confirmed its end; look at its state later",
@@ -330,8 +330,3 @@ async def _set_within(event: asyncio.Event, seconds: float) -> bool:
     except TimeoutError:
         return False
     return True
-
-
-async def _signal_members(leader: int, *signals: signal.Signals) -> None:
-    """Signal every process of the terminal's session, background jobs included."""
-    await asyncio.to_thread(signal_session, leader, signals)

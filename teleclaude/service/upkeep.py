@@ -10,6 +10,7 @@ import structlog
 from teleclaude.clock import Clock
 from teleclaude.errors import TeleclaudeError
 from teleclaude.model import Activity, Kind
+from teleclaude.service.ages import Ages
 from teleclaude.service.audit import Audit
 from teleclaude.service.executions.live import ExecutionTable
 from teleclaude.service.once import Journal
@@ -56,6 +57,7 @@ class Upkeep:
         self._settings = settings
         self._clock = clock
         self._purge = purge
+        self._ages = Ages(clock)
 
     async def run_retention(self) -> None:
         """Keep streams within their own bounds and all of them within the disk budget."""
@@ -66,11 +68,21 @@ class Upkeep:
     async def run_slow(self) -> None:
         while True:
             await self._clock.sleep(SLOW_SECONDS)
-            await self.purge_ended()
-            await self.close_idle()
-            await self._records.trim_events()
-            await self._journal.forget_old()
-            await self._audit.trim()
+            await self.do_slow()
+
+    async def do_slow(self) -> None:
+        """Each duty in turn: one that cannot be done now holds up no other."""
+        for duty in (
+            self.purge_ended,
+            self.close_idle,
+            self._records.trim_events,
+            self._journal.forget_old,
+            self._audit.trim,
+        ):
+            try:
+                await duty()
+            except (TeleclaudeError, OSError):
+                log.exception("upkeep_put_off", duty=duty.__name__)
 
     async def retain(self) -> None:
         limits = self._settings.current.sessions
@@ -80,20 +92,23 @@ class Upkeep:
     async def purge_ended(self) -> None:
         """Drop sessions that ended longer ago than ``sessions.keep_exited_ms``."""
         keep = timedelta(milliseconds=self._settings.current.sessions.keep_exited_ms)
-        for session in await self._records.ended_before(self._clock.now() - keep):
-            log.info("session_purged", session_id=session.id)
-            await self._purge(session.id)
+        for session in await self._records.ended_before(self._ages.before(keep)):
+            try:
+                await self._purge(session.id)
+            except (TeleclaudeError, OSError) as error:
+                log.warning("session_not_purged", session_id=session.id, error=str(error))
+            else:
+                log.info("session_purged", session_id=session.id)
 
     async def close_idle(self) -> None:
         """Close sessions that wrote nothing, got no input and ran no cell for ``sessions.idle_close_ms``."""
         idle_ms = self._settings.current.sessions.idle_close_ms
         if idle_ms is None:
             return
-        now = self._clock.now()
+        idle_since = self._ages.before(timedelta(milliseconds=idle_ms))
         for live in self._table:
             last = self._views.last_activity(live.session, live.stream)
-            quiet = now - max(last, live.since or last)
-            if not self._may_be_idle(live) or quiet < timedelta(milliseconds=idle_ms):
+            if not self._may_be_idle(live) or max(last, live.since or last) > idle_since:
                 continue
             log.info("session_idle_closed", session_id=live.id)
             keeper = self._python if live.session.kind is Kind.PYTHON else self._terminals

@@ -3,6 +3,7 @@
 from teleclaude.streams.follow import Ended, Follower, Mode
 from teleclaude.streams.match import Match, Matcher, make_finder, make_matcher
 from teleclaude.streams.recorder import RecorderProcess
+from teleclaude.streams.recorder import wake as wake_recorder
 from teleclaude.streams.search import FoundLine, find_lines
 from teleclaude.streams.store import PTY, Dropped, StreamStore
 from teleclaude.streams.stream import Stream
@@ -30,4 +31,5 @@ __all__ = [
     "make_finder",
     "make_matcher",
     "make_watcher",
+    "wake_recorder",
 ]

@@ -98,6 +98,15 @@ def is_alive(process: RecorderProcess) -> bool | None:
     return now == process.start_time
 
 
+def wake(process: RecorderProcess) -> bool:
+    """Let a recorder go on that somebody stopped; whether it was stopped. What waits in its pipe is not lost then."""
+    try:
+        state = (_PROC / str(process.pid) / "stat").read_bytes().rpartition(b")")[2].split()[0]
+    except (OSError, IndexError):
+        return False
+    return state == b"T" and send_signal(process.pid, process.start_time, signal.SIGCONT)
+
+
 async def end_of(process: RecorderProcess, timeout: float) -> bool:
     """Wait for the recorder's end; False when it still lived after ``timeout`` seconds."""
     async with watch_process(process.pid, process.start_time) as watch:

@@ -13,7 +13,7 @@ from typing import Self
 
 import structlog
 
-from teleclaude.errors import InternalError, InvalidError
+from teleclaude.errors import InternalError, InvalidError, TeleclaudeError
 from teleclaude.model import Gap
 from teleclaude.streams.directory import StreamDirectory
 from teleclaude.streams.follow import Follower, Mode
@@ -143,7 +143,11 @@ class StreamStore:
             await self._drop(key, streams[key], below, newest_too=key in newest_too, dropped=dropped)
 
     async def _drop(self, key: _Key, stream: Stream, below: int, *, newest_too: bool, dropped: list[Dropped]) -> None:
-        gap = await stream.drop(below, newest_too=newest_too)
+        try:
+            gap = await stream.drop(below, newest_too=newest_too)
+        except (TeleclaudeError, OSError) as error:
+            log.warning("stream_not_shortened", owner=key[0], stream=key[1], error=str(error))
+            return
         if gap is not None:
             dropped.append(Dropped(*key, gap))
             log.info("stream_shortened", owner=key[0], stream=key[1], start=gap.end)

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import pty
 import shlex
-from contextlib import suppress
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -22,6 +28,35 @@ from teleclaude.tmux.keys import VOCABULARY
 from teleclaude.tmux.text import MAX_TEXT_BYTES
 from tests.support.tmux import PrivateTmux, start, start_raw
 from tests.support.wait import eventually
+
+
+@contextmanager
+def attached(private: PrivateTmux, session: str, cwd: Path) -> Iterator[Callable[[], bytes]]:
+    """A person's own client on a terminal; answers what that terminal was sent so far."""
+    master, slave = pty.openpty()
+    shown = bytearray()
+
+    def read() -> None:
+        with suppress(OSError):
+            while data := os.read(master, 65536):
+                shown.extend(data)
+
+    reader = threading.Thread(target=read, name="terminal")
+    argv = ["tmux", "-u", "-L", private.socket_name, "attach-session", "-t", f"={session}"]
+    environ = dict(os.environ) | {"TERM": "xterm-256color"}
+    client = subprocess.Popen(
+        argv, stdin=slave, stdout=slave, stderr=slave, cwd=cwd, env=environ, start_new_session=True
+    )
+    os.close(slave)
+    reader.start()
+    try:
+        yield lambda: bytes(shown)
+    finally:
+        client.terminate()
+        client.wait(10)
+        reader.join(10)
+        os.close(master)
+
 
 pytestmark = pytest.mark.parametrize("transport", ["control", "subprocess"])
 
@@ -80,6 +115,27 @@ async def test_arguments_that_look_like_flags_or_separators(panes: Panes, tmp_pa
     await recorded.shows(b"<;><a;><--><\\;>")
 
 
+async def test_t4_what_a_program_calls_itself_runs_nothing_for_a_person_who_attaches(
+    panes: Panes, private_tmux: PrivateTmux, tmp_path: Path
+) -> None:
+    """Not even where the person has turned the status line on, in which tmux shows names and titles."""
+    script = r"printf '\033]2;#(touch P)\007\033k#(touch P)\033\\R'; exec cat"
+    recorded = await start(panes, tmp_path, "/bin/sh", "-c", script, name="titled")
+    await recorded.shows(b"R")
+    private_tmux.tmux("set-option", "-g", "status", "on")
+    private_tmux.tmux("set-option", "-g", "status-interval", "1")
+    with attached(private_tmux, "titled", tmp_path) as shown:
+        await eventually(lambda: b"titled" in shown())
+        private_tmux.tmux("refresh-client", "-S")
+        assert (await panes.pane(recorded.id)).title == "#(touch P)"
+        assert private_tmux.tmux("list-clients", "-t", "titled", "-F", "#{client_tty}") != ""
+        with pytest.raises(InvalidError):
+            await panes.rename(recorded.identity.session_id, "#(touch P)")
+        await panes.rename(recorded.identity.session_id, "renamed")
+        await eventually(lambda: b"renamed" in shown())
+    assert not (tmp_path / "P").exists()
+
+
 @pytest.mark.parametrize("name", ["z#(touch P)", "a:b", "", "-x", "a\nb", "x" * 64, "_teleclaude"])
 async def test_t5_to_t8_names_are_checked_before_tmux(panes: Panes, tmp_path: Path, name: str) -> None:
     recorded = await start(panes, tmp_path, "cat")
@@ -90,6 +146,16 @@ async def test_t5_to_t8_names_are_checked_before_tmux(panes: Panes, tmp_path: Pa
         with pytest.raises(InvalidError):
             await panes.rename(recorded.identity.session_id, name)
     assert [info.name for info in await panes.list_panes()] == before == ["work"]
+
+
+async def test_t9_what_is_too_long_for_a_tmux_command_is_refused_and_nothing_starts(
+    panes: Panes, tmp_path: Path
+) -> None:
+    with pytest.raises(TooLargeError):
+        await start(panes, tmp_path, "/bin/echo", "x" * 20_000, name="long")
+    with pytest.raises(InvalidError):
+        await start(panes, tmp_path, "cat", name="x" * 20_000)
+    assert await panes.list_panes() == []
 
 
 LITERAL = [
@@ -256,6 +322,31 @@ async def test_t26_to_t28_a_missing_pane_is_an_error_and_nobody_elses_input(pane
     assert await recorded.shows(b"z") == b"READYz"
 
 
+async def test_t29_ids_of_a_new_server_mean_nobody_of_the_old_one(
+    panes: Panes, tmux_server: TmuxServer, private_tmux: PrivateTmux, tmp_path: Path
+) -> None:
+    old = await start_raw(panes, tmp_path, name="old")
+    os.kill(old.identity.server_pid, signal.SIGKILL)
+    await eventually(lambda: tmux_server.identity not in (None, (old.identity.server_pid, old.identity.server_start)))
+    new = await start_raw(panes, tmp_path, name="new")
+    (info,) = await panes.list_panes()
+    assert panes.identity(info) == new.identity
+    assert panes.identity(info) != old.identity
+
+
+async def test_t30_options_and_buffers_with_line_ends_do_not_break_what_is_read(
+    panes: Panes, private_tmux: PrivateTmux, tmp_path: Path
+) -> None:
+    recorded = await start_raw(panes, tmp_path)
+    forged = "a\n%end 1 1 1\n%exit\t|x"
+    private_tmux.tmux("set-option", "-p", "-t", recorded.id, "@user", forged)
+    private_tmux.tmux("set-option", "-g", "@user", forged)
+    private_tmux.tmux("set-buffer", "-b", forged, forged)
+    assert [info.pane_id for info in await panes.list_panes()] == [recorded.id]
+    await panes.send_text(recorded.id, "x\ny", submit=False)
+    await recorded.shows(b"READYx\ry")
+
+
 @pytest.mark.parametrize("cwd", ["missing", "file", "relative", "~", ""])
 async def test_t31_a_directory_that_is_none_is_refused(panes: Panes, tmp_path: Path, cwd: str) -> None:
     (tmp_path / "file").touch()
@@ -294,6 +385,18 @@ async def test_t34_a_program_cannot_set_a_buffer(panes: Panes, private_tmux: Pri
     recorded = await start(panes, tmp_path, "/bin/sh", "-c", r"printf '\033]52;c;ZXZpbA==\007R'; exec cat")
     await recorded.shows(b"R")
     assert private_tmux.tmux("list-buffers") == ""
+
+
+async def test_t35_what_tmux_answers_to_a_program_is_its_input_and_nobodys_command(
+    panes: Panes, private_tmux: PrivateTmux, tmp_path: Path
+) -> None:
+    """A program asks where the cursor is and what terminal this is; the answers reach it as typed bytes."""
+    script = r"stty raw -echo; printf 'abc\033[6n\033[c\033[5nREADY'; exec cat"
+    recorded = await start(panes, tmp_path, "/bin/sh", "-c", script, name="asks")
+    await recorded.shows(b"READY\x1b[1;4R\x1b[?1;2c\x1b[0n")
+    await panes.send_text(recorded.id, "typed", submit=True)
+    assert (await recorded.shows(b"typed\r")).endswith(b"\x1b[0ntyped\r")
+    assert (await panes.capture(recorded.id)).cursor.y == 0
 
 
 async def test_t36_an_endless_escape_sequence_and_line_do_not_stop_tmux(panes: Panes, tmp_path: Path) -> None:
