@@ -8,8 +8,9 @@ from signal import SIGKILL, Signals
 from teleclaude.process.proctable import ProcessStat, all_processes
 from teleclaude.tasks import send_signal
 
-KILL_ROUNDS = 100
-"""Looks at all processes for what was forked while others were being killed."""
+MOST_LOOKS = 400
+EMPTY_LOOKS = 20
+"""What lives for a moment and forks may be missed by a look, but hardly by so many in a row."""
 
 
 def signal_session(leader: int, signals: Iterable[Signals]) -> int:
@@ -19,14 +20,30 @@ def signal_session(leader: int, signals: Iterable[Signals]) -> int:
     """
     members = _members(leader)
     for number in signals:
-        for member in members:
-            send_signal(member.pid, member.start_time, number)
+        _signal(members, number)
     return len(members)
 
 
 def kill_session(leader: int) -> bool:
     """Kill every process of the session, also what forks faster than one look takes; whether none is left. Blocking."""
-    return any(signal_session(leader, [SIGKILL]) == 0 for _ in range(KILL_ROUNDS))
+    known: set[int] = set()
+    empty, enough = 0, 1
+    for _ in range(MOST_LOOKS):
+        members = _members(leader)
+        empty = 0 if members else empty + 1
+        if empty >= enough:
+            return True
+        found = {member.pid for member in members}
+        if known and found - known:
+            enough = EMPTY_LOOKS
+        known |= found
+        _signal(members, SIGKILL)
+    return False
+
+
+def _signal(members: Iterable[ProcessStat], number: Signals) -> None:
+    for member in members:
+        send_signal(member.pid, member.start_time, number)
 
 
 def _members(leader: int) -> list[ProcessStat]:
