@@ -49,6 +49,28 @@ async def test_x7_a_stopped_recorder_loses_nothing() -> None:
         assert numbers(await client.all_output("numbers")) == list(range(1, 60001))
 
 
+async def test_x7_a_recorder_that_was_stopped_is_let_go_on() -> None:
+    """Nobody has to notice: nothing is lost, and tmux does not keep output in its memory for long."""
+    async with daemon_process() as daemon, Client(daemon.socket) as client:
+        made = await client.new(["bash", "-c", "read x; seq 1 60000; exec cat"], name="numbers")
+        recorder = recorder_pid(daemon, made["id"])
+        os.kill(recorder, signal.SIGSTOP)
+        await client.text("numbers", "go")
+        assert (await client.wait("numbers", text="\n60000\n", timeout_ms=8000))["outcome"] == "matched"
+        assert numbers(await client.all_output("numbers")) == list(range(1, 60001))
+        assert recorder_pid(daemon, made["id"]) == recorder
+        assert "recorder_was_stopped" in daemon.log
+
+
+async def test_x7_what_a_stopped_recorder_holds_is_there_when_its_session_has_ended() -> None:
+    async with daemon_process() as daemon, Client(daemon.socket) as client:
+        made = await client.new(["bash", "-c", "read x; seq 1 2000; sleep 0.1"], name="numbers")
+        os.kill(recorder_pid(daemon, made["id"]), signal.SIGSTOP)
+        await client.text("numbers", "go")
+        assert (await client.wait("numbers", exit=True))["outcome"] == "exited"
+        assert numbers(await client.all_output("numbers")) == list(range(1, 2001))
+
+
 async def test_x7_one_that_was_stopped_when_it_was_replaced_changes_nothing_later() -> None:
     """Its rest is a named hole, and what it writes when it wakes is in nobody's way."""
     async with daemon_process() as daemon, Client(daemon.socket) as client:
