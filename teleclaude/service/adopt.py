@@ -13,6 +13,7 @@ from teleclaude.errors import ConflictError, TeleclaudeError
 from teleclaude.model import Kind, PaneIdentity, Principal, Session, SessionSpec, Starting
 from teleclaude.service.foreign import ForeignServers
 from teleclaude.service.ids import new_id
+from teleclaude.service.limits import most_sessions
 from teleclaude.service.reconcile import Reconciler
 from teleclaude.service.records import Records
 from teleclaude.service.table import Live, SessionTable
@@ -100,7 +101,7 @@ class Adoptions:
         )
         live = Live(session, stream, foreign=Panes(server))
         try:
-            self._table.reserve(live, operation=command.operation)
+            self._table.reserve(live, operation=command.operation, most=most_sessions(principal))
         except BaseException:
             await self._streams.delete(session_id)
             raise

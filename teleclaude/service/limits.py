@@ -1,4 +1,4 @@
-"""How much one principal may ask for: calls per second, and streams at once. The local owner is not limited."""
+"""How much one principal may ask for: calls a second, streams and sessions at once. The local owner is not limited."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from dataclasses import dataclass
 
 from teleclaude.clock import Clock
 from teleclaude.errors import LimitError
-from teleclaude.model import Principal
+from teleclaude.model import Principal, Role
 
 UNLIMITED = "local"
 """The principal of the unix socket."""
 
 MAX_STREAMS = 100
+MAX_SESSIONS = 50
+"""Alive at a time, for each principal below owner; owners have ``sessions.max`` in common."""
 MAX_PRINCIPALS = 10_000
 """Buckets kept; the one longest unused goes first, by when it is full again anyway."""
 
@@ -31,6 +33,11 @@ class Rate:
 
 CALLS = Rate(per_second=200, burst=400)
 STARTING = Rate(per_second=10, burst=50)
+
+
+def most_sessions(principal: Principal) -> int | None:
+    """How many sessions the principal may have alive; None for as many as there may be."""
+    return None if principal.role is Role.OWNER else MAX_SESSIONS
 
 
 class Bucket:

@@ -18,6 +18,7 @@ from teleclaude.service.access import covers, require_local
 from teleclaude.service.breaker import guarded
 from teleclaude.service.ids import new_id
 from teleclaude.service.input import Inputs, typing_pane
+from teleclaude.service.limits import most_sessions
 from teleclaude.service.lookup import Found, Lookup
 from teleclaude.service.output import Outputs
 from teleclaude.service.records import Records
@@ -149,7 +150,7 @@ class Sessions:
         )
         live = Live(session, stream, since=self._clock.now())
         try:
-            self._table.reserve(live, operation=command.operation)
+            self._table.reserve(live, operation=command.operation, most=most_sessions(principal))
         except BaseException:
             await self._streams.delete(session_id)
             raise
@@ -287,7 +288,7 @@ class Sessions:
         if ended.live is not None:
             raise BusyError("the session is being started by somebody else", operation=operation)
         live = Live(replace(ended.session, spec=spec, input_offset=None), ended.stream, since=self._clock.now())
-        self._table.reserve(live, operation=operation)
+        self._table.reserve(live, operation=operation, most=most_sessions(principal))
         async with live.lifecycle:
             await self._terminals.start_again(live)
         return self._view(live)

@@ -93,8 +93,13 @@ class SessionTable:
     def find(self, reference: str) -> Live | None:
         return self._by_id.get(reference) or self._by_name.get(reference)
 
-    def reserve(self, live: Live, *, operation: str) -> None:
-        """Raises ``LimitError`` when the table is full and ``ConflictError`` when the name is taken."""
+    def reserve(self, live: Live, *, operation: str, most: int | None = None) -> None:
+        """Raises ``LimitError`` when the table is full or the session's owner has ``most`` alive already, and
+        ``ConflictError`` when the name is taken.
+        """
+        owner = live.session.owner
+        if most is not None and sum(other.session.owner == owner for other in self._by_id.values()) >= most:
+            raise LimitError(f"{owner} has {most} sessions alive, and may have no more; close one", operation=operation)
         if len(self._by_id) >= self.limit:
             raise LimitError(
                 f"{self.limit} sessions are alive, which is sessions.max; close one first", operation=operation

@@ -33,6 +33,17 @@ def live(number: int, name: str) -> Live:
     return Live(session, Stream(Path("/nonexistent"), 1024))
 
 
+def test_an_owner_has_no_more_than_it_may() -> None:
+    table = SessionTable(10)
+    table.reserve(live(1, "a"), operation="o", most=1)
+    with pytest.raises(LimitError, match="local has 1 sessions alive"):
+        table.reserve(live(2, "b"), operation="o", most=1)
+    other = live(3, "c")
+    other.session = replace(other.session, owner="token:ci")
+    table.reserve(other, operation="o", most=1)
+    table.reserve(live(2, "b"), operation="o")
+
+
 def test_a_full_table_refuses_and_takes_again_after_a_removal() -> None:
     table = SessionTable(2)
     first, second = live(1, "a"), live(2, "b")
