@@ -7,6 +7,7 @@ import ctypes
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 
 import structlog
 
@@ -79,7 +80,11 @@ class OrphanReaper:
 
 def _prctl(option: int, argument: int) -> bool:
     try:
-        libc = ctypes.CDLL(None, use_errno=True)
-        return bool(libc.prctl(option, ctypes.c_ulong(argument), 0, 0, 0) == 0)
+        return bool(_libc().prctl(option, ctypes.c_ulong(argument), 0, 0, 0) == 0)
     except (OSError, AttributeError):
         return False
+
+
+@cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)

@@ -18,6 +18,7 @@ STOPPED_STATES = ("T", "t")
 _EXEC_TRIES = 100
 _EXEC_SECONDS = 0.001
 _NEVER = threading.Event()
+_PIECE_BYTES = 64 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ def parse_stat(line: bytes) -> ProcessStat:
 def read_stat(pid: int) -> ProcessStat | None:
     """The process now, a zombie too; None when there is none."""
     try:
-        return parse_stat((PROC / str(pid) / "stat").read_bytes())
+        return parse_stat(_read(f"{PROC}/{pid}/stat"))
     except OSError:
         return None
 
@@ -66,7 +67,7 @@ def read_stat(pid: int) -> ProcessStat | None:
 def all_processes() -> list[ProcessStat]:
     """Every process there is: about 10 µs each, so not for hot paths."""
     try:
-        pids = [int(entry.name) for entry in PROC.iterdir() if entry.name.isdigit()]
+        pids = [int(entry.name) for entry in os.scandir(PROC) if entry.name.isdigit()]
     except OSError:
         return []
     return [stat for pid in pids if (stat := read_stat(pid))]
@@ -107,10 +108,23 @@ def _children(pid: int) -> list[int]:
     found: list[int] = []
     # What has ended meanwhile is passed over: its children have a new parent by now and are found there.
     with suppress(OSError):
-        for task in (PROC / str(pid) / "task").iterdir():
+        for task in os.scandir(f"{PROC}/{pid}/task"):
             with suppress(OSError):
-                found += map(int, (task / "children").read_bytes().split())
+                found += map(int, _read(f"{PROC}/{pid}/task/{task.name}/children").split())
     return found
+
+
+def _read(path: str) -> bytes:
+    """All of a file of the kernel's. Twice as fast as by ``Path``, and a look at a group reads dozens."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        data = b""
+        # A short answer is no sign of the end here.
+        while piece := os.read(descriptor, _PIECE_BYTES):
+            data += piece
+        return data
+    finally:
+        os.close(descriptor)
 
 
 def _environment_start(pid: int) -> int | None:

@@ -2,14 +2,37 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 
 from teleclaude.bus import Bus
 from teleclaude.clock import Clock
+from teleclaude.errors import NotFoundError
 from teleclaude.events import Event, ExecutionDeleted, Fact
 from teleclaude.model import Execution
 from teleclaude.store import Database, events, executions
+
+SOON_SECONDS = 0.003
+"""How long a change that nobody waits for lingers for the next write, to go to the disk with it: a short command needs
+one transaction less.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """What has become of one execution, and when."""
+
+    execution: Execution
+    facts: tuple[Fact, ...]
+    at: datetime
+
+    def apply(self, connection: sqlite3.Connection) -> list[Event]:
+        executions.save(connection, self.execution)
+        return _append(connection, self.execution, self.facts, self.at)
 
 
 class ExecutionRecords:
@@ -23,36 +46,57 @@ class ExecutionRecords:
         self._database = database
         self._bus = bus
         self._clock = clock
+        self._soon: list[_Change] = []
 
     async def insert(self, execution: Execution, *facts: Fact) -> None:
+        self._flush()
+        now = self._clock.now()
+
         def write(connection: sqlite3.Connection) -> list[Event]:
             executions.insert(connection, execution)
-            return self._append(connection, execution, facts)
+            return _append(connection, execution, facts, now)
 
         self._bus.publish(await self._database.write(write, synced=False))
 
     async def save(self, execution: Execution, *facts: Fact) -> None:
         """Store it and ``facts`` about it; both or neither."""
+        earlier, self._soon = self._soon, []
+        change = _Change(execution, facts, self._clock.now())
 
         def write(connection: sqlite3.Connection) -> list[Event]:
-            executions.save(connection, execution)
-            return self._append(connection, execution, facts)
+            return [*_apply_each(connection, earlier), *change.apply(connection)]
 
-        self._bus.publish(await self._database.write(write, synced=False))
+        try:
+            happened = await self._database.write(write, synced=False)
+        except BaseException:
+            if earlier:
+                self._write_soon(earlier)
+            raise
+        self._bus.publish(happened)
 
     def save_soon(self, execution: Execution, *facts: Fact) -> None:
-        """As ``save``, in order with all other writes, without waiting."""
+        """As ``save``, in order with all other changes of executions, without waiting: within ``SOON_SECONDS``, or with
+        the next write.
+        """
+        if not self._soon:
+            asyncio.get_running_loop().call_later(SOON_SECONDS, self._flush)
+        self._soon.append(_Change(execution, facts, self._clock.now()))
 
-        def write(connection: sqlite3.Connection) -> list[Event]:
-            executions.save(connection, execution)
-            return self._append(connection, execution, facts)
+    def _flush(self) -> None:
+        if self._soon:
+            changes, self._soon = self._soon, []
+            self._write_soon(changes)
 
-        self._database.write_soon(write, self._bus.publish, synced=False)
+    def _write_soon(self, changes: list[_Change]) -> None:
+        self._database.write_soon(lambda connection: _apply_each(connection, changes), self._bus.publish, synced=False)
 
     async def delete(self, execution: Execution) -> None:
+        self._flush()
+        now = self._clock.now()
+
         def write(connection: sqlite3.Connection) -> list[Event]:
             executions.delete(connection, execution.id)
-            return self._append(connection, execution, (ExecutionDeleted(),))
+            return _append(connection, execution, (ExecutionDeleted(),), now)
 
         self._bus.publish(await self._database.write(write, frees=True))
 
@@ -86,17 +130,18 @@ class ExecutionRecords:
     async def of_session(self, session_id: str) -> list[str]:
         return await self._database.read(lambda connection: executions.of_session(connection, session_id))
 
-    async def note(self, execution: Execution, *facts: Fact) -> None:
-        """Store facts that do not change the record."""
 
-        def write(connection: sqlite3.Connection) -> list[Event]:
-            return self._append(connection, execution, facts)
+def _apply_each(connection: sqlite3.Connection, changes: list[_Change]) -> list[Event]:
+    """Each by itself: who has been deleted meanwhile costs the others nothing."""
+    found: list[Event] = []
+    for change in changes:
+        with suppress(NotFoundError):
+            found += change.apply(connection)
+    return found
 
-        self._bus.publish(await self._database.write(write))
 
-    def _append(self, connection: sqlite3.Connection, execution: Execution, facts: tuple[Fact, ...]) -> list[Event]:
-        now = self._clock.now()
-        return [
-            events.append(connection, fact, at=now, session_id=execution.session_id, execution_id=execution.id)
-            for fact in facts
-        ]
+def _append(connection: sqlite3.Connection, execution: Execution, facts: Iterable[Fact], at: datetime) -> list[Event]:
+    return [
+        events.append(connection, fact, at=at, session_id=execution.session_id, execution_id=execution.id)
+        for fact in facts
+    ]
