@@ -21,10 +21,13 @@ Late = Callable[[bytes], Awaitable[None]]
 
 
 class CellOutput:
-    """Owns the pipe's reading end and the sink. ``run`` is its task; ``finish`` ends the cell's part of it."""
+    """Owns the pipe's reading end and the sink. ``run`` is its task; ``finish`` ends the cell's part of it.
 
-    def __init__(self, name: str, descriptor: int, sink: Sink, cap: int, late: Late) -> None:
-        self._name = name
+    ``cell`` and ``stream`` say in the log whose output it is.
+    """
+
+    def __init__(self, descriptor: int, sink: Sink, cap: int, late: Late, *, cell: str, stream: str) -> None:
+        self._log = log.bind(execution_id=cell, stream=stream)
         self._descriptor = descriptor
         self._pipe = OutputPipe(descriptor)
         self._sink = sink
@@ -78,7 +81,7 @@ class CellOutput:
                 async with asyncio.timeout_at(deadline):
                     await self._progress.wait()
             except TimeoutError:
-                log.warning("cell_output_not_stored", stream=self._name, waiting_bytes=target - self._handled)
+                self._log.warning("cell_output_not_stored", waiting_bytes=target - self._handled)
                 self._unread = self._readable()
                 break
         self._over = True
@@ -86,7 +89,7 @@ class CellOutput:
             async with asyncio.timeout(timeout):
                 await self._sink.close()
         except Exception:
-            log.exception("cell_sink_not_closed", stream=self._name)
+            self._log.exception("cell_sink_not_closed")
 
     async def _take(self, data: bytes) -> None:
         if self._over:
@@ -99,7 +102,7 @@ class CellOutput:
             await self._sink.write(kept)
         except Exception:
             # The result matters more than its output; what is missing shows in the totals.
-            log.exception("cell_output_not_written", stream=self._name)
+            self._log.exception("cell_output_not_written")
             return
         if not self._is_over():
             self._meter.keep(kept)

@@ -3,37 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections import deque
-from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from collections.abc import Mapping
+from typing import Self
 
 import structlog
 
 from teleclaude.api import Tasks
 from teleclaude.clock import Clock
-from teleclaude.errors import (
-    BusyError,
-    DeadlineError,
-    ExitedError,
-    InvalidError,
-    LimitError,
-    TeleclaudeError,
-    TooLargeError,
-)
+from teleclaude.errors import BusyError, ExitedError, LimitError, TeleclaudeError
 from teleclaude.model import CellSpec
 from teleclaude.process import Sink
 from teleclaude.process.outcome import LeaderExit, StopCause
 from teleclaude.process.signals import parse_signal
 from teleclaude.python.cell import Asked, Changed, RunningCell
-from teleclaude.python.messages import Beat, Reply, Told
+from teleclaude.python.messages import Beat, Told
 from teleclaude.python.output import Late
 from teleclaude.python.pool import WorkerPool
 from teleclaude.python.process import discard
 from teleclaude.python.settings import Place, PythonSettings
 from teleclaude.python.supervisor import Listener, Supervisor
 from teleclaude.python.turn import Turns, close_sinks
-from teleclaude.python.worker.frames import MAX_FRAME_BYTES, FrameTooLargeError, Message, encode
+from teleclaude.python.variables import Variables, check_size
 
 log = structlog.get_logger(__name__)
 
@@ -84,6 +75,14 @@ class PythonSession:
         self._wanted = asyncio.Event()
         self._restarts = 0
         self._closed = False
+        self.variables = Variables(
+            settings,
+            self._supervisor,
+            self._turns,
+            self._turn,
+            is_busy=lambda: self.is_busy,
+            replace_killed=self._replace_killed,
+        )
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -135,7 +134,7 @@ class PythonSession:
             raise BusyError("the session is busy; wait for it, or send queue true", operation="execution.start")
         if len(self._queue) >= self._settings.max_queued:
             raise LimitError(f"{len(self._queue)} cells wait already; send it later", operation="execution.start")
-        _check_size({"op": "execute", "code": spec.code}, "execution.start")
+        check_size({"op": "execute", "code": spec.code}, "execution.start")
 
     def submit(
         self,
@@ -157,30 +156,6 @@ class PythonSession:
         self._queue.append(cell)
         self._wanted.set()
         return cell
-
-    async def variables(self) -> dict[str, Any]:
-        """``{variables: [{name, type, repr}], total}``. Raises ``BusyError`` while a cell runs, as all of these do."""
-        return await self._request("variables.list", {"op": "variables"})
-
-    async def update(self, values: Mapping[str, object], strategy: str) -> dict[str, Any]:
-        """Merge; answers ``{updated, skipped}``. ``worker.namespace`` describes the strategies.
-
-        Raises ``InvalidError`` for another strategy.
-        """
-        message = {"op": "update", "values": dict(values), "strategy": strategy}
-        return await self._request("variables.update", message)
-
-    async def clear(self) -> dict[str, Any]:
-        """Remove the user's names; answers ``{cleared}``, how many."""
-        return await self._request("variables.clear", {"op": "clear"})
-
-    async def save(self, descriptor: int) -> dict[str, Any]:
-        """Write a snapshot to ``descriptor``; answers ``{carried, dropped: [{name, type, reason}]}``."""
-        return await self._request("session.snapshot", {"op": "snapshot"}, (descriptor,))
-
-    async def load(self, descriptor: int) -> dict[str, Any]:
-        """Read back what ``save`` wrote, and nothing else; answers ``{restored, removed, kept, missing}``."""
-        return await self._request("session.restore", {"op": "restore"}, (descriptor,))
 
     async def signal(self, name: str) -> None:
         """Send a signal to the cell that runs, else to the worker. Raises ``InvalidError`` for an unknown name."""
@@ -259,28 +234,8 @@ class PythonSession:
 
     async def _drop(self, cell: RunningCell) -> None:
         """A cell that never runs: it was cancelled, or its worker died before."""
-        await close_sinks(cell.sinks)
+        await close_sinks(cell)
         cell.finish(None, died=None if cell.stopping.done() else self._supervisor.worker)
-
-    async def _request(self, operation: str, message: Message, descriptors: Sequence[int] = ()) -> dict[str, Any]:
-        """Ask for something that is no cell, at once or not at all."""
-        worker = self._supervisor.require(operation)
-        if self.is_busy:
-            raise BusyError("the session is busy; wait until its cells have ended", operation=operation)
-        message = {**message, "id": f"request-{secrets.token_hex(8)}"}
-        _check_size(message, operation)
-        async with self._turn:
-            answer = await worker.call(message, descriptors)
-            # It may run the user's code: every repr does.
-            await asyncio.wait([answer], timeout=self._settings.request_timeout_ms / 1000)
-            late = not answer.done()
-            if late:
-                await self._turns.end(answer, worker, message["id"], self._supervisor.kill)
-                await self._replace_killed()
-            reply = await answer
-        if late:
-            raise DeadlineError("the session's objects took too long over it; it was interrupted", operation=operation)
-        return _data_of(reply if isinstance(reply, Reply) else None, operation)
 
     async def _replace_killed(self) -> None:
         """Give a worker that was killed its successor, unless a restart does. Hold ``_turn``."""
@@ -314,21 +269,3 @@ class PythonSession:
 
     def _cells(self) -> list[RunningCell]:
         return [*self._queue, *([self._current] if self._current is not None else [])]
-
-
-def _check_size(message: Message, operation: str) -> None:
-    try:
-        encode(message)
-    except FrameTooLargeError as error:
-        raise TooLargeError(
-            f"it takes more than the {MAX_FRAME_BYTES} bytes of a message; use a file", operation=operation
-        ) from error
-
-
-def _data_of(reply: Reply | None, operation: str) -> dict[str, Any]:
-    if reply is None:
-        raise ExitedError("the interpreter ended over it; restart the session", operation=operation)
-    if reply.error is not None:
-        raise InvalidError(f"{reply.error.type}: {reply.error.message}", operation=operation)
-    data: dict[str, Any] = reply.data
-    return data

@@ -48,10 +48,10 @@ class Restored:
 
 
 async def take(session: PythonSession, path: Path) -> Snapshot:
-    """Write a new file ``path``. Raises what ``PythonSession.save`` does, and ``ConflictError`` when it is there."""
+    """Write a new file ``path``. Raises what ``Variables.save`` does, and ``ConflictError`` when it is there."""
     try:
         with _opened(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as descriptor:
-            said = await session.save(descriptor)
+            said = await session.variables.save(descriptor)
     except FileExistsError as error:
         raise ConflictError(f"there is a snapshot {path.name} already", operation="session.snapshot") from error
     except BaseException:
@@ -62,7 +62,7 @@ async def take(session: PythonSession, path: Path) -> Snapshot:
 
 
 async def put_back(session: PythonSession, snapshot: Snapshot) -> Restored:
-    """Make the variables what they were. Raises what ``PythonSession.load`` does, ``NotFoundError`` when the file is
+    """Make the variables what they were. Raises what ``Variables.load`` does, ``NotFoundError`` when the file is
     gone and ``ConflictError`` when it is not what was written.
     """
     try:
@@ -70,7 +70,7 @@ async def put_back(session: PythonSession, snapshot: Snapshot) -> Restored:
             # The file is read through this descriptor only, so it cannot be exchanged after the look.
             if await asyncio.to_thread(_hash, descriptor) != (snapshot.digest, snapshot.size_bytes):
                 raise ConflictError("the snapshot's file was changed, so it is not read", operation="session.restore")
-            said: dict[str, Any] = await session.load(descriptor)
+            said: dict[str, Any] = await session.variables.load(descriptor)
     except FileNotFoundError as error:
         raise NotFoundError("the snapshot's file is gone", operation="session.restore") from error
     return Restored(**{name: tuple(names) for name, names in said.items()})

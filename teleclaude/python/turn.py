@@ -13,7 +13,6 @@ import structlog
 
 from teleclaude.api import Tasks
 from teleclaude.errors import ExitedError
-from teleclaude.process import Sink
 from teleclaude.process.outcome import StopCause
 from teleclaude.python.cell import RunningCell
 from teleclaude.python.conversation import Answer
@@ -91,7 +90,8 @@ class Turns:
             reading, writing = os.pipe()
             theirs.callback(os.close, writing)
             os.set_blocking(reading, False)
-            output = CellOutput(name, reading, cell.sinks[name], self._settings.max_output_bytes, self._late)
+            cap = self._settings.max_output_bytes
+            output = CellOutput(reading, cell.sinks[name], cap, self._late, cell=cell.id, stream=name)
             outputs[name] = output, self._tasks.spawn(output.run(), name=f"read {name} {cell.id}", owner=self._owner)
             descriptors.append(writing)
         return outputs, descriptors
@@ -105,10 +105,10 @@ class Turns:
             task.cancel()
 
 
-async def close_sinks(sinks: Mapping[str, Sink]) -> None:
+async def close_sinks(cell: RunningCell) -> None:
     """For a cell that never had its turn."""
-    for name, sink in sinks.items():
+    for name, sink in cell.sinks.items():
         try:
             await sink.close()
         except Exception:
-            log.exception("cell_sink_not_closed", stream=name)
+            log.exception("cell_sink_not_closed", execution_id=cell.id, stream=name)

@@ -185,15 +185,17 @@ class PythonHandlers:
 
     async def variables(self, principal: Principal, command: wire.ListVariables) -> wire.VariablesView:
         interpreter = await self._interpreter(principal, command)
-        return wire.VariablesView.model_validate(await interpreter.engine.variables())
+        return wire.VariablesView.model_validate(await interpreter.engine.variables.list())
 
     async def update(self, principal: Principal, command: wire.UpdateVariables) -> wire.UpdatedView:
         interpreter = await self._interpreter(principal, command)
-        return wire.UpdatedView.model_validate(await interpreter.engine.update(command.values, command.strategy))
+        return wire.UpdatedView.model_validate(
+            await interpreter.engine.variables.update(command.values, command.strategy)
+        )
 
     async def clear(self, principal: Principal, command: wire.ClearVariables) -> wire.ClearedView:
         interpreter = await self._interpreter(principal, command)
-        return wire.ClearedView.model_validate(await interpreter.engine.clear())
+        return wire.ClearedView.model_validate(await interpreter.engine.variables.clear())
 
     async def take_snapshot(self, principal: Principal, command: wire.TakeSnapshot) -> wire.SnapshotView:
         interpreter = await self._interpreter(principal, command)

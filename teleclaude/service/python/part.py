@@ -15,8 +15,9 @@ from teleclaude.service.executions.part import ExecutionPart
 from teleclaude.service.lookup import Lookup
 from teleclaude.service.metrics import Reading
 from teleclaude.service.python.cells import Cells
+from teleclaude.service.python.endings import OWNER
 from teleclaude.service.python.handlers import Handler, PythonHandlers
-from teleclaude.service.python.sessions import OWNER, PythonSessions
+from teleclaude.service.python.sessions import PythonSessions
 from teleclaude.service.python.settings import settings_of
 from teleclaude.service.python.snapshots import Snapshots
 from teleclaude.service.records import Records

@@ -9,13 +9,14 @@ from dataclasses import replace
 
 import structlog
 
-from teleclaude.clock import Clock, timestamp
-from teleclaude.errors import ExitedError, IndeterminateError, LimitError, TeleclaudeError
-from teleclaude.events import Fact, SessionExited, SessionHealth, SessionStateChanged
+from teleclaude.clock import Clock
+from teleclaude.errors import ExitedError, LimitError, TeleclaudeError
+from teleclaude.events import Fact, SessionHealth, SessionStateChanged
 from teleclaude.model import Activity, Exit, Exited, Kind, Lost, Running, Session, Starting
 from teleclaude.process import CgroupRoot
 from teleclaude.process.outcome import LeaderExit
 from teleclaude.python import Place, PythonSession, WorkerPool
+from teleclaude.service.python.endings import OWNER, Endings
 from teleclaude.service.python.settings import settings_of
 from teleclaude.service.python.transcript import Transcript
 from teleclaude.service.records import Records
@@ -26,15 +27,8 @@ from teleclaude.tasks import TaskRegistry
 
 log = structlog.get_logger(__name__)
 
-OWNER = "python-sessions"
 CELL_SECONDS = 5.0
 """How long the end of a session waits until its cells' ends are stored."""
-
-END_SECONDS = 5.0
-"""How long one who closes a session waits for the end that somebody else has begun."""
-
-RETRY_SECONDS = 5.0
-"""How often the store is asked again to record an end that it refused."""
 
 
 class Interpreter:
@@ -74,6 +68,7 @@ class PythonSessions:
         self._settings = settings
         self._tasks = tasks
         self._clock = clock
+        self._endings = Endings(table=table, records=records, streams=streams, tasks=tasks, clock=clock)
         self._interpreters: dict[str, Interpreter] = {}
 
     def __len__(self) -> int:
@@ -148,7 +143,7 @@ class PythonSessions:
         recorded now: then it is recorded later.
         """
         if live.closing is not None:
-            await self._until_ended(live)
+            await self._endings.wait(live)
             return
         async with live.lifecycle:
             interpreter = self._interpreters.get(live.id)
@@ -173,7 +168,7 @@ class PythonSessions:
             if session.kind is not Kind.PYTHON:
                 continue
             lost = Lost(Exit(code=None, signal=None, at=self._clock.now(), reason="daemon_ended"))
-            await self._record_end(session, lost)
+            await self._endings.record(session, lost)
             log.warning("session_lost", session_id=session.id, reason="daemon_ended")
 
     async def _launch(self, live: Live) -> None:
@@ -217,50 +212,7 @@ class PythonSessions:
         if late:
             log.warning("cells_not_stored", session_id=live.id, cells=", ".join(late))
         await interpreter.transcript.aclose()
-        try:
-            await self._end(live, state)
-        except TeleclaudeError as error:
-            log.warning("session_end_not_stored", session_id=live.id, error=str(error))
-            self.later(lambda: self._end_late(live, state), f"store {live.id}")
-            raise
-
-    async def _end(self, live: Live, state: Exited) -> None:
-        live.session = await self._record_end(live.session, state)
-        self._table.remove(live)
-        live.ended.set()
-        live.tell()
-        log.info("session_ended", session_id=live.id, state=state.name, code=state.exit.code, signal=state.exit.signal)
-
-    async def _end_late(self, live: Live, state: Exited) -> None:
-        """Once the store takes it."""
-        while not live.ended.is_set():
-            await self._clock.sleep(RETRY_SECONDS)
-            with suppress(TeleclaudeError):
-                await self._end(live, state)
-
-    async def _until_ended(self, live: Live) -> None:
-        try:
-            async with asyncio.timeout(END_SECONDS):
-                await live.ended.wait()
-        except TimeoutError:
-            raise IndeterminateError(
-                f"session {live.session.name} is being closed, but its end is not recorded yet; look at it later",
-                operation="session.close",
-            ) from None
-
-    async def _record_end(self, session: Session, state: Exited | Lost) -> Session:
-        exit_ = state.exit
-        fact = SessionExited(
-            state=state.name,
-            code=exit_.code,
-            signal=exit_.signal,
-            at=timestamp(exit_.at) if exit_.at else None,
-            reason=exit_.reason,
-            offset=self._streams.get(session.id).bounds().end,
-        )
-        session = session.moved_to(state)
-        await self._records.save(session, SessionStateChanged(state.name), fact)
-        return session
+        await self._endings.finish(live, state)
 
     async def died(self, live: Live, how: LeaderExit) -> None:
         """Its interpreter ended by itself, or could not be replaced."""

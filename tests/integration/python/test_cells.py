@@ -35,10 +35,10 @@ async def test_d02_the_trailing_expression_runs_once(python: Driven) -> None:
 
 async def test_d03_the_namespace_stays_the_same_dict(python: Driven) -> None:
     await python.run("first = id(globals())\ndef later(): return defined_later")
-    await python.session.update({"a": 1}, "overwrite")
+    await python.session.variables.update({"a": 1}, "overwrite")
     await python.run("defined_later = 7")
     assert await python.value("[later(), id(globals()) == first]") == [7, True]
-    await python.session.clear()
+    await python.session.variables.clear()
     await python.run("import builtins; builtins.kept = globals")
     assert await python.value("kept() is globals()") is True
 

@@ -138,7 +138,7 @@ async def test_d18_busy_or_queued(python: Driven) -> None:
     with pytest.raises(BusyError):
         python.submit("1")
     with pytest.raises(BusyError):
-        await python.session.variables()
+        await python.session.variables.list()
     second = python.submit("ran = True; 2", queue=True)
     third = python.submit("'ran' in globals()", queue=True)
     await second.running.cancel()

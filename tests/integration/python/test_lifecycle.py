@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import statistics
 import subprocess
 import sys
 from dataclasses import replace
@@ -15,10 +16,10 @@ import structlog
 
 from teleclaude.clock import SystemClock
 from teleclaude.errors import ExitedError, InvalidError, UnavailableError
-from teleclaude.model import CellSpec, CompletedState
+from teleclaude.model import CancelledState, CellSpec, CompletedState
 from teleclaude.python import Place, PythonSession, PythonSettings, WorkerPool
 from teleclaude.tasks import TaskRegistry
-from tests.support.python import Driven, Heard, Sessions
+from tests.support.python import Driven, Heard, MemorySink, Sessions
 from tests.support.wait import eventually
 
 _DAEMON = """
@@ -188,6 +189,47 @@ async def test_d31_a_session_says_where_it_runs(sessions: Sessions) -> None:
     assert ready["session_id"] == "session-1"
     assert ready["loop"]
     assert ready["python"].count(".") == 2
+
+
+class BrokenSink(MemorySink):
+    async def write(self, data: bytes) -> None:
+        raise OSError("no room")
+
+    async def close(self) -> None:
+        raise OSError("not closed")
+
+
+async def test_d31_what_goes_wrong_around_a_cell_is_logged_with_its_context(sessions: Sessions) -> None:
+    python = await sessions.start(drain_ms=50)
+    with structlog.testing.capture_logs() as logs:
+        broken = python.submit("print('hello')\n42", sink=BrokenSink)
+        assert isinstance(await broken.outcome(), CompletedState)
+        never = asyncio.Event()
+        stuck = python.submit("print('hello')\n42", sink=lambda: MemorySink(never))
+        assert isinstance(await stuck.outcome(), CompletedState)
+        cancelled = python.submit("1", sink=BrokenSink)
+        await cancelled.running.cancel()
+        assert isinstance(await cancelled.outcome(), CancelledState)
+        never.set()
+    said = {(entry["event"], entry.get("execution_id"), entry.get("stream")) for entry in logs}
+    assert said >= {
+        ("cell_output_not_written", "cell-1", "stdout"),
+        ("cell_sink_not_closed", "cell-1", "stdout"),
+        ("cell_sink_not_closed", "cell-1", "stderr"),
+        ("cell_output_not_stored", "cell-2", "stdout"),
+        ("cell_sink_not_closed", "cell-3", "stdout"),
+    }
+
+
+async def test_d32_a_simple_cell_takes_less_than_5_ms(sessions: Sessions) -> None:
+    """The median, as a busy machine has its moments; the benchmark has the figures."""
+    python = await sessions.start()
+    took = []
+    for _ in range(50):
+        began = asyncio.get_running_loop().time()
+        assert await python.value("1+1") == 2
+        took.append(asyncio.get_running_loop().time() - began)
+    assert statistics.median(took) < 0.005
 
 
 async def test_d32_a_warm_worker_is_there_at_once(sessions: Sessions) -> None:

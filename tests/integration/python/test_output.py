@@ -36,6 +36,30 @@ async def test_d13_descriptors_children_and_c_in_order(python: Driven) -> None:
     assert cell.stderr.data == b""
 
 
+async def test_d13_interleaved_writers_keep_their_order_and_the_framing(python: Driven) -> None:
+    """A thread, a child, C and the main thread write at once; each one's lines are whole and in its order."""
+    cell = await python.run(
+        "import ctypes, os, subprocess, sys, threading\n"
+        "libc = ctypes.CDLL(None)\n"
+        "def write(name, one):\n"
+        "    for n in range(300): one(f'{name} {n}\\n'.encode())\n"
+        "child = subprocess.Popen([sys.executable, '-uc', 'for n in range(300): print(f\"child {n}\")'])\n"
+        "threads = [threading.Thread(target=write, args=a) for a in (\n"
+        "    ('descriptor', lambda line: os.write(1, line)), ('C', libc.printf), ('print', lambda line:\n"
+        "    print(line.decode(), end=''))) ]\n"
+        "for thread in threads: thread.start()\n"
+        "write('main', lambda line: sys.stdout.buffer.write(line) and sys.stdout.flush())\n"
+        "for thread in threads: thread.join()\n"
+        "child.wait()"
+    )
+    assert isinstance(await cell.outcome(), CompletedState)
+    lines = cell.stdout.data.decode().splitlines()
+    for name in ("descriptor", "C", "print", "child", "main"):
+        assert [line for line in lines if line.startswith(f"{name} ")] == [f"{name} {n}" for n in range(300)]
+    assert len(lines) == 1500
+    assert await python.value("1+1") == 2
+
+
 async def test_d13_a_large_printf_that_holds_the_gil(python: Driven) -> None:
     cell = await python.run(
         "import ctypes\nlibc = ctypes.PyDLL(None)\nlibc.printf(b'%s\\n', b'x' * 100_000)\n"

@@ -10,6 +10,7 @@ import pytest
 from teleclaude.errors import DeadlineError, InvalidError, TooLargeError
 from teleclaude.model import CellResult, CompletedState
 from tests.support.python import Driven, Sessions
+from tests.support.wait import eventually
 
 
 async def result_of(python: Driven, code: str) -> CellResult:
@@ -79,7 +80,7 @@ async def test_errors_that_cannot_be_told(python: Driven) -> None:
     await cell.outcome()
     assert (await result_of(python, "Odd()")).repr
     await python.run("globals()['\\ud800'] = 1")
-    assert "\\ud800" in [item["name"] for item in (await python.session.variables())["variables"]]
+    assert "\\ud800" in [item["name"] for item in (await python.session.variables.list())["variables"]]
     assert (await python.error("raise ValueError('\\ud800')")).message == "\\ud800"
 
 
@@ -135,7 +136,7 @@ async def test_a_figure_is_a_picture(python: Driven) -> None:
 
 async def test_variables_are_listed_merged_and_cleared(python: Driven) -> None:
     await python.run("x = 1\nimport os\ndef f(): pass\nclass Bad:\n  def __repr__(self): raise ValueError\nbad = Bad()")
-    listed = await python.session.variables()
+    listed = await python.session.variables.list()
     assert [(item["name"], item["type"]) for item in listed["variables"]] == [
         ("x", "int"),
         ("os", "module"),
@@ -145,12 +146,15 @@ async def test_variables_are_listed_merged_and_cleared(python: Driven) -> None:
     ]
     assert listed["variables"][0]["repr"] == "1"
     assert listed["total"] == 5
-    assert await python.session.update({"x": 2, "f": 3, "In": 4}, "smart") == {"updated": ["x"], "skipped": ["f", "In"]}
+    assert await python.session.variables.update({"x": 2, "f": 3, "In": 4}, "smart") == {
+        "updated": ["x"],
+        "skipped": ["f", "In"],
+    }
     assert await python.value("x") == 2
     with pytest.raises(InvalidError):
-        await python.session.update({"x": 2}, "other")
-    assert await python.session.clear() == {"cleared": 5}
-    assert (await python.session.variables())["variables"] == []
+        await python.session.variables.update({"x": 2}, "other")
+    assert await python.session.variables.clear() == {"cleared": 5}
+    assert (await python.session.variables.list())["variables"] == []
     assert await python.value("_") == 2
 
 
@@ -158,14 +162,24 @@ async def test_a_listing_that_never_ends_is_interrupted(sessions: Sessions) -> N
     python = await sessions.start(request_timeout_ms=100)
     await python.run("import time\nclass Slow:\n  def __repr__(self): time.sleep(60)\nslow = Slow()")
     with pytest.raises(DeadlineError):
-        await python.session.variables()
+        await python.session.variables.list()
+    assert await python.value("1+1") == 2
+    assert python.session.epoch == 1
+
+
+async def test_a_listing_that_nobody_waits_for_is_interrupted(python: Driven) -> None:
+    await python.run("import time\nclass Slow:\n  def __repr__(self): print('go'); time.sleep(60)\nslow = Slow()")
+    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        asking = group.create_task(python.session.variables.list())
+        await eventually(lambda: b"go" in python.late.data)
+        asking.cancel()
     assert await python.value("1+1") == 2
     assert python.session.epoch == 1
 
 
 async def test_many_variables_are_listed_up_to_a_limit(python: Driven) -> None:
     await python.run("globals().update({f'v{n}': 'x' * 1000 for n in range(5000)})")
-    listed = await python.session.variables()
+    listed = await python.session.variables.list()
     assert len(listed["variables"]) == 1000
     assert listed["total"] == 5000
 
