@@ -277,6 +277,10 @@ class Hub(Protocol):
         """From now on commands addressed ``computer/name`` go by this link. Answers how to detach it again."""
         ...
 
+    def note_refused(self, name: str, operation: str, result: str) -> None:
+        """Somebody was turned away by an adapter's own check: one line of the audit, bounded in number."""
+        ...
+
     async def readiness(self) -> Readiness:
         """Every part's check, answered within 2 s whatever hangs."""
         ...

@@ -59,6 +59,11 @@ class Audit:
         if not self._strangers.take(self._clock.monotonic()):
             self._append(STRANGER, operation, None, "unauthenticated", "")
 
+    def note_refused(self, principal: str, operation: str, result: str) -> None:
+        """As a stranger, but with the name that he gives himself."""
+        if not self._strangers.take(self._clock.monotonic()):
+            self._append(principal, operation, None, result, "")
+
     def handlers(self) -> Mapping[type[Command[Any]], Handler]:
         return {ReadAudit: self.read}
 

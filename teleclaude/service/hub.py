@@ -240,6 +240,9 @@ class Service:
     def attach_fabric(self, fabric: Fabric) -> Callable[[], None]:
         return self._remote.attach(fabric)
 
+    def note_refused(self, name: str, operation: str, result: str) -> None:
+        self._audit.note_refused(name, operation, result)
+
     async def readiness(self) -> Readiness:
         return await self._health.readiness()
 

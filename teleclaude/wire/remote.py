@@ -122,6 +122,22 @@ def encode_error(error: TeleclaudeError) -> bytes:
     return join(jsonio.dumps({"error": problem(error), "blobs": {}}))
 
 
+def encode_plain(reply: Mapping[str, Any]) -> bytes:
+    """The answer to a message that is no command."""
+    return join(jsonio.dumps({"reply": dict(reply), "blobs": {}}))
+
+
+def decode_plain(message: bytes) -> dict[str, Any]:
+    """What ``encode_plain`` made; raises the error that it stands for, or ``MalformedError``."""
+    document, _ = _opened(message)
+    if "error" in document:
+        raise _error(document["error"])
+    reply = document.get("reply")
+    if not isinstance(reply, dict):
+        raise MalformedError("the answer is no object", operation=OPERATION)
+    return reply
+
+
 def decode_reply(command: Command[R], message: bytes) -> R:
     """The reply to ``command``, or raises the error that it stands for; ``UnavailableError`` for what cannot be
     understood, as from another version.

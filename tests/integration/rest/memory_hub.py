@@ -145,6 +145,9 @@ class MemoryHub:
     def attach_fabric(self, fabric: Fabric) -> Callable[[], None]:
         raise NotImplementedError
 
+    def note_refused(self, name: str, operation: str, result: str) -> None:
+        raise NotImplementedError
+
     def authenticate(self, token: str) -> MemoryGrant:
         if token not in self.grants:
             raise UnauthenticatedError("unknown token")

@@ -1,0 +1,119 @@
+"""The connections to Redis. Nothing is retried here: a repeated XADD would be a second message."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+from redis.asyncio import BlockingConnectionPool, ConnectionPool, Redis
+from redis.asyncio.connection import AbstractConnection
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import (
+    AuthenticationError,
+    BusyLoadingError,
+    ConnectionError,  # noqa: A004 - the library's own name
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    TimeoutError,  # noqa: A004 - as above
+)
+
+from teleclaude.errors import TeleclaudeError, UnavailableError
+
+COMMAND_SECONDS = 2.0
+"""How long Redis may take for one command."""
+
+MAX_COMMANDS = 16
+MAX_BLOCKING = 400
+"""Connections that wait: one for each call that is under way and each stream that is followed."""
+
+FAILURES = (RedisError, OSError)
+
+
+class Link:
+    """``commands`` is for what is answered at once; ``blocking`` gives connections to whoever waits."""
+
+    def __init__(self, url: str) -> None:
+        options: dict[str, Any] = {
+            "retry": Retry(NoBackoff(), 0),
+            "retry_on_error": [],
+            "socket_connect_timeout": COMMAND_SECONDS,
+            "health_check_interval": 0,
+            "protocol": 2,
+            "lib_name": None,
+            "lib_version": None,
+        }
+        self.place = place_of(url)
+        self.blocking = ConnectionPool.from_url(url, max_connections=MAX_BLOCKING, socket_timeout=None, **options)
+        self._pool = BlockingConnectionPool.from_url(
+            url, max_connections=MAX_COMMANDS, timeout=COMMAND_SECONDS, socket_timeout=COMMAND_SECONDS, **options
+        )
+        # The library's types leave open whether it decodes; here everything comes as bytes.
+        self.commands: Any = Redis(connection_pool=self._pool)
+
+    def waiting_client(self) -> Any:
+        """A client for commands that block; each of its calls needs a deadline of its own."""
+        return Redis(connection_pool=self.blocking)
+
+    async def connection(self) -> AbstractConnection:
+        """A connection to write to and read from directly; give it back with ``release``."""
+        pool: Any = self.blocking
+        connection: AbstractConnection = await pool.get_connection()
+        return connection
+
+    async def release(self, connection: AbstractConnection, *, is_clean: bool) -> None:
+        """``is_clean`` says that every answer has been read."""
+        if not is_clean:
+            await connection.disconnect(nowait=True)
+        await self.blocking.release(connection)
+
+    async def aclose(self) -> None:
+        await self._pool.disconnect()
+        await self.blocking.disconnect()
+
+
+def place_of(url: str) -> str:
+    """Where Redis is, without user and password."""
+    parts = urlsplit(url)
+    if parts.scheme == "unix":
+        return parts.path
+    return f"{parts.hostname or 'localhost'}:{parts.port or 6379}"
+
+
+def unavailable(error: BaseException, operation: str) -> TeleclaudeError:
+    """What to tell of a failure of Redis by which nothing was done."""
+    return UnavailableError(explain(error), operation=operation)
+
+
+def explain(error: BaseException) -> str:
+    """The failure in a sentence, without what may hold a secret."""
+    match error:
+        case OutOfMemoryError():
+            return "Redis is out of memory; raise its maxmemory or free some, then try again"
+        case AuthenticationError():
+            return "Redis does not accept the user or password of redis.url"
+        case NoPermissionError():
+            return f"the Redis user of redis.url may not do this: {error}"
+        case ReadOnlyError():
+            return "this Redis is a replica and takes no writes; point redis.url at the primary"
+        case BusyLoadingError():
+            return "Redis is loading its data; try again"
+        case TimeoutError():
+            return "Redis did not answer in time"
+        case ConnectionError() | OSError():
+            return "Redis cannot be reached"
+        case _:
+            return f"Redis refused: {error}"
+
+
+@contextmanager
+def redis_errors(operation: str) -> Iterator[None]:
+    """Failures of Redis as ``UnavailableError``."""
+    try:
+        yield
+    except FAILURES as error:
+        raise unavailable(error, operation) from error
