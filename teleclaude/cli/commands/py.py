@@ -22,8 +22,8 @@ MAX_CODE_BYTES = 8 << 20
 _HELP = """
 Run Python in a session whose variables stay. With a NAME the session is that one, made when there is none, and stays;
 without, it is a new one that goes at the end. -c runs one piece of code, as does code on standard input; otherwise
-there is a prompt. Ctrl-C interrupts what runs, a second one ends it. With -c the exit code is 0, that of sys.exit, 1
-for an exception and 124 when the time was up.
+there is a prompt, which exit() leaves. Ctrl-C interrupts what runs, a second one ends it. The exit code is 0, that of
+sys.exit, 1 for an exception and 124 when the time was up.
 """
 
 
@@ -49,7 +49,7 @@ def _py(context: Context) -> int:
         if code is None:
             return _prompt(cells)
         # Where the code came from standard input, or nobody sees the question, there are no answers.
-        return cells.run(code, ask=context.args.code is not None and not context.args.json)
+        return exit_code(cells.run(code, ask=context.args.code is not None and not context.args.json))
     finally:
         if is_ours:
             context.client.call("DELETE", session_path(session["id"]), query={"purge": "true"})
@@ -88,8 +88,8 @@ class _Cells:
         self._session = session
         self._errors = Output(sys.stderr, sys.stderr)
 
-    def run(self, code: str, *, ask: bool) -> int:
-        """One cell; answers the exit code that goes with its outcome."""
+    def run(self, code: str, *, ask: bool) -> dict[str, Any]:
+        """One cell; answers the execution, which has ended."""
         context = self._context
         if not ask:
             ended = self._follow(code)
@@ -97,7 +97,7 @@ class _Cells:
             with Questions(context.client, context.out, self._session["id"]) as questions:
                 ended = self._follow(code, questions.answer)
         self._show(ended)
-        return exit_code(ended)
+        return ended
 
     def _follow(self, code: str, between: Callable[[], None] | None = None) -> dict[str, Any]:
         context = self._context
@@ -126,6 +126,9 @@ class _Cells:
             pictures = [mime for mime in result.get("display") or () if mime.startswith("image/")]
             if pictures:
                 out.note(f"it is {' and '.join(pictures)}, too: see --json")
+        elif (said := exit_argument(ended)) is not None:
+            if said and _status(said) is None:
+                self._errors.line(plain(said))
         elif isinstance(error, dict) and ended.get("reason") == "exception":
             for line in error.get("traceback") or ():
                 self._errors.line(plain(str(line)))
@@ -142,18 +145,31 @@ def exit_code(execution: dict[str, Any]) -> int:
         return OK
     if execution.get("status") == "timed_out":
         return TIMED_OUT
+    said = exit_argument(execution)
+    if said is None:
+        return REFUSED
+    status = _status(said) if said else 0
+    return REFUSED if status is None else status & 0xFF
+
+
+def exit_argument(execution: dict[str, Any]) -> str | None:
+    """What ``sys.exit`` was given, as text, empty for nothing; None when the code ended in another way."""
     error = execution.get("error")
-    if isinstance(error, dict) and error.get("type") == "SystemExit":
-        message = str(error.get("message"))
-        if message in ("", "None"):
-            return OK
-        if message.isascii() and message.isdigit():
-            return int(message) & 0xFF
-    return REFUSED
+    if not isinstance(error, dict) or execution.get("reason") != "exception" or error.get("type") != "SystemExit":
+        return None
+    message = str(error.get("message"))
+    return "" if message == "None" else message
+
+
+def _status(said: str) -> int | None:
+    try:
+        return int(said)
+    except ValueError:
+        return None
 
 
 def _prompt(cells: _Cells) -> int:
-    """Read and run until the end of input."""
+    """Read and run until the end of input or a ``SystemExit``."""
     import readline  # noqa: PLC0415 - only a person at a prompt needs it
 
     readline.set_auto_history(True)
@@ -174,7 +190,9 @@ def _prompt(cells: _Cells) -> int:
             lines.clear()
         elif is_complete(code):
             lines.clear()
-            cells.run(code, ask=True)
+            ended = cells.run(code, ask=True)
+            if exit_argument(ended) is not None:
+                return exit_code(ended)
 
 
 def is_complete(code: str) -> bool:

@@ -74,7 +74,8 @@ async def test_exceptions_and_exits(daemon: DaemonProcess, client: Client) -> No
     code, out, err = await py(daemon, "-c", "1 / 0")
     assert (code, out) == (1, "")
     assert "ZeroDivisionError: division by zero\n" in err
-    assert (await py(daemon, "-c", "import sys; sys.exit(3)"))[0] == 3
+    assert await py(daemon, "-c", "import sys; sys.exit(3)") == (3, "", "")
+    assert await py(daemon, "-c", "import sys; sys.exit('no')") == (1, "", "no\n")
     assert (await py(daemon, "-c", "import time; time.sleep(60)", "--timeout", "0.2"))[0] == 124
     code, out, err = await py(daemon, "-c", "import os; os._exit(2)")
     assert (code, out) == (1, "")
@@ -118,7 +119,8 @@ async def test_an_interrupt_is_passed_on(daemon: DaemonProcess, client: Client) 
     assert b"KeyboardInterrupt" in err
 
 
-async def test_the_prompt(daemon: DaemonProcess, client: Client) -> None:
+@pytest.mark.parametrize("leaving", ["end of input", "exit"])
+async def test_the_prompt(daemon: DaemonProcess, client: Client, leaving: str) -> None:
     ours, theirs = pty.openpty()
     os.set_blocking(ours, False)
     process = await asyncio.create_subprocess_exec(
@@ -155,9 +157,11 @@ async def test_the_prompt(daemon: DaemonProcess, client: Client) -> None:
         process.send_signal(signal.SIGINT)
         await eventually(lambda: shows("KeyboardInterrupt"), 20)
         await type_and_see("\n", ">>> ")
-        os.write(ours, b"\x04")
+        screen = b""
+        os.write(ours, b"\x04" if leaving == "end of input" else b"exit()\n")
         async with asyncio.timeout(20):
             assert await process.wait() == 0
+        assert not shows("Traceback")
         assert (await client.get("/sessions"))["sessions"] == []
     finally:
         os.close(ours)
