@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from teleclaude.testing.telegram.refusal import ApiError, bad_request
-from teleclaude.testing.telegram.text import Entity, check_url, units
+from teleclaude.testing.telegram.text import Entity, check_url, outer_first, units
 
 _TAGS = {
     "b": "bold", "strong": "bold", "i": "italic", "em": "italic", "u": "underline", "ins": "underline",
@@ -50,7 +50,7 @@ def parse_html(source: str) -> tuple[str, list[Entity]]:
         length += units(piece)
     if stack:
         raise bad_request(f"can't parse entities: Can't find end tag corresponding to start tag \"{stack[-1].name}\"")
-    return "".join(out), sorted(entities, key=lambda entity: (entity["offset"], -entity["length"]))
+    return "".join(out), outer_first(entities)
 
 
 def _characters(source: str, at: int) -> tuple[str, int]:

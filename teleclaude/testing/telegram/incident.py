@@ -11,9 +11,10 @@ from teleclaude.clock import Clock
 from teleclaude.testing.telegram.fake import FakeBotApi
 from teleclaude.testing.telegram.faults import Fault
 from teleclaude.testing.telegram.people import Person
-from teleclaude.testing.telegram.world import Chat
+from teleclaude.testing.telegram.world import GENERAL, Chat
 
-BUTTON_SECONDS = 30.0
+APPEAR_SECONDS = 30.0
+"""So long a topic or button that the bot has still to make is waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +53,22 @@ class Incident:
             before = row["at_ms"]
             if pause:
                 await (clock or fake.clock).sleep(pause)
-            await _do(fake, row)
+            await self._do(fake, row)
+
+    async def _do(self, fake: FakeBotApi, row: dict[str, Any]) -> None:
+        if row["kind"] == "user":
+            await _person(fake, row, self._topic_names())
+        else:
+            _other(fake, row)
+
+    def _topic_names(self) -> dict[int, str]:
+        """What the bots called their topics, by id."""
+        made = [call for call in self.calls if call["method"] == "createForumTopic" and call["status"] == 200]
+        return {call["answer"]["result"]["message_thread_id"]: call["params"]["name"] for call in made}
 
 
-async def _do(fake: FakeBotApi, row: dict[str, Any]) -> None:
+def _other(fake: FakeBotApi, row: dict[str, Any]) -> None:
     match row["kind"]:
-        case "user":
-            await _person(fake, row)
         case "world":
             _world(fake, row["action"], dict(row["args"]))
         case "fault":
@@ -69,22 +79,31 @@ async def _do(fake: FakeBotApi, row: dict[str, Any]) -> None:
             raise ValueError(f"an incident has no {other!r}")
 
 
-async def _person(fake: FakeBotApi, row: dict[str, Any]) -> None:
+async def _person(fake: FakeBotApi, row: dict[str, Any], names: dict[int, str]) -> None:
     person = fake.user(**row["actor"])
     action, args = row["action"], dict(row["args"])
     if action.startswith("_") or not hasattr(person, action):
         raise ValueError(f"people do not know how to {action!r}")
+    if args.get("topic", GENERAL) != GENERAL:
+        args["topic"] = await _topic(fake, args["topic"], names)
     if action == "presses":
         await _press(fake, person, args)
     else:
         await getattr(person, action)(**args)
 
 
+async def _topic(fake: FakeBotApi, topic_id: int, names: dict[int, str]) -> int:
+    """Ids need not be the same again: a topic of the bot's is found by its name."""
+    if topic_id not in names:
+        return topic_id
+    return (await fake.until(lambda: fake.topic(names[topic_id]), APPEAR_SECONDS)).id
+
+
 async def _press(fake: FakeBotApi, person: Person, args: dict[str, Any]) -> None:
     """Message ids need not be the same again, so the button itself is looked for when they are not."""
     button, message_id = args["button"], args.pop("message")
     if args.get("data") is None:
-        await fake.until(lambda: fake.messages(button=button), BUTTON_SECONDS)
+        await fake.until(lambda: fake.messages(button=button), APPEAR_SECONDS)
         same = [message for message in fake.messages(button=button) if message.id == message_id]
         await person.presses(**args, message=same[0] if same else fake.messages(button=button)[-1])
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from teleclaude.testing.telegram.refusal import ApiError, bad_request
-from teleclaude.testing.telegram.text import Entity, check_url, units
+from teleclaude.testing.telegram.text import Entity, check_url, outer_first, units
 
 _RESERVED = frozenset("_*[]()~`>#+-=|{}.!")
 _MARKS = {"__": "underline", "||": "spoiler", "_": "italic", "*": "bold", "~": "strikethrough"}
@@ -39,8 +39,7 @@ class _Reader:
             self.entities.append({"type": kind, "offset": offset, "length": self.length - offset, **more})
 
     def result(self) -> tuple[str, list[Entity]]:
-        ordered = sorted(self.entities, key=lambda entity: (entity["offset"], -entity["length"]))
-        return "".join(self.out), ordered
+        return "".join(self.out), outer_first(self.entities)
 
 
 def parse_markdown_v2(source: str) -> tuple[str, list[Entity]]:

@@ -60,6 +60,13 @@ def check_entities(text: str, entities: object) -> list[Entity]:
     return entities
 
 
+def outer_first(entities: list[Entity]) -> list[Entity]:
+    """Entities in the order of the API. They are given as they ended, so of two on one place the last is the outer."""
+    ordered = entities[::-1]
+    ordered.sort(key=lambda entity: (entity["offset"], -entity["length"]))
+    return ordered
+
+
 def check_count(entities: list[Entity]) -> None:
     if len(entities) > ENTITIES:
         raise bad_request("ENTITIES_TOO_LONG")
