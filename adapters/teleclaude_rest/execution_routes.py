@@ -75,6 +75,7 @@ EXECUTION_ROUTES: tuple[Route, ...] = (
         (Media(handlers.BYTES), Media("text/plain")),
         command=sessions.ReadOutput,
         query=("stream", "from", "limit", "wait_ms", "format"),
+        headers=handlers.OFFSETS,
     ),
     Route(
         "GET",
@@ -84,6 +85,7 @@ EXECUTION_ROUTES: tuple[Route, ...] = (
         (Media(sse.MEDIA),),
         command=sessions.FollowOutput,
         query=("stream", "from", "format", "mode"),
+        resumes=True,
     ),
     Route(
         "GET",

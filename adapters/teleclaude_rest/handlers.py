@@ -18,6 +18,9 @@ JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"
 BYTES = "application/octet-stream"
 PNG = "image/png"
+OFFSETS = ("Teleclaude-From", "Teleclaude-To", "Teleclaude-End")
+"""Headers of a reply that is a piece of a stream."""
+
 METRICS = "text/plain; version=0.0.4; charset=utf-8"
 
 

@@ -18,7 +18,6 @@ SCREEN = (
 )
 STREAM = (Media(sse.MEDIA),)
 
-OFFSETS = ("Teleclaude-From", "Teleclaude-To", "Teleclaude-End")
 
 _rpc = rpc.RpcHandler()
 
@@ -166,7 +165,7 @@ ROUTES: tuple[Route, ...] = (
         command=sessions.ReadOutput,
         query=("from", "limit", "wait_ms", "format"),
         details=texts.OUTPUT,
-        headers=OFFSETS,
+        headers=handlers.OFFSETS,
     ),
     Route(
         "GET",

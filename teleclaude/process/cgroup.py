@@ -17,6 +17,9 @@ import structlog
 
 log = structlog.get_logger(__name__)
 
+LEAF = "daemon"
+"""The group of the daemon itself beside those of its executions."""
+
 
 def parse_own_path(text: str) -> str | None:
     """Our path in the version 2 hierarchy, from ``/proc/self/cgroup``."""
@@ -65,11 +68,26 @@ def find_delegated(proc: Path = Path("/proc/self")) -> CgroupRoot | None:
 
 @dataclass(frozen=True, slots=True)
 class CgroupRoot:
-    """Where the groups of executions are made. Caps are set where the controller is enabled here."""
+    """Where the groups of executions are made. Caps are set where the controller is enabled here: see ``enable``."""
 
     directory: Path
     pids_max: int | None = None
     memory_max_bytes: int | None = None
+
+    def enable(self, *controllers: str) -> None:
+        """Let the groups made here have ``controllers``, such as ``memory``.
+
+        A group that holds processes passes none on, so this process moves to a leaf of its own first. Raises
+        ``OSError`` where the controller is not available, or others share our group.
+        """
+        control = self.directory / "cgroup.subtree_control"
+        missing = set(controllers).difference(control.read_text().split())
+        if not missing:
+            return
+        leaf = self.directory / LEAF
+        leaf.mkdir(exist_ok=True)
+        (leaf / "cgroup.procs").write_text("0")
+        control.write_text(" ".join(f"+{name}" for name in sorted(missing)))
 
     def create(self, name: str) -> Cgroup | None:
         """A new, empty group; None when the system refuses one (then descent alone is followed)."""

@@ -26,7 +26,10 @@ class ExecutionPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The limits of one execution. Times are milliseconds; ``output_bytes`` holds for each stream."""
+    """The limits of one execution. Times are milliseconds; ``output_bytes`` holds for each stream.
+
+    A spool is there to hold what is beyond the usual cap, so its one limit is the policy's ``max_spool_bytes``.
+    """
 
     timeout_ms: int | None
     idle_timeout_ms: int | None
@@ -46,7 +49,7 @@ def limits_for(spec: ExecutionSpec, policy: ExecutionPolicy) -> Limits:
             )
     overflow = spec.overflow or policy.overflow
     ceiling = policy.max_spool_bytes
-    default = ceiling if overflow is Overflow.SPOOL else min(policy.max_output_bytes, ceiling)
+    default = min(policy.max_output_bytes, ceiling)
     output_bytes = default if spec.max_output_bytes is None else spec.max_output_bytes
     if not 0 <= output_bytes <= ceiling:
         raise InvalidError(
@@ -58,6 +61,6 @@ def limits_for(spec: ExecutionSpec, policy: ExecutionPolicy) -> Limits:
         idle_timeout_ms=spec.idle_timeout_ms,
         grace_ms=policy.grace_ms,
         drain_ms=policy.drain_ms,
-        output_bytes=output_bytes,
+        output_bytes=ceiling if overflow is Overflow.SPOOL else output_bytes,
         overflow=overflow,
     )

@@ -7,7 +7,6 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from teleclaude.clock import timestamp
-from teleclaude.errors import TooLargeError
 from teleclaude.model import (
     CellSpec,
     CompletedState,
@@ -20,11 +19,11 @@ from teleclaude.model import (
     Role,
     StreamTotals,
 )
+from teleclaude.wire.arguments import passable, passable_env
 from teleclaude.wire.base import Command, Line, Reference, Text, View
 from teleclaude.wire.sessions import MAX_TEXT_BYTES, Env, Name, Tag, Tags, WaitMs
 
-MAX_STRING_BYTES = 128 << 10
-"""Linux takes no argument or environment string of this size or more: MAX_ARG_STRLEN in execve(2), with its NUL."""
+_OPERATION = "execution.start"
 
 SHOWN_CHARS = 200
 DEFAULT_LISTED = 100
@@ -37,27 +36,9 @@ Status = Literal[
 ]
 
 
-def _passable(text: str) -> str:
-    size = len(text.encode())
-    if size >= MAX_STRING_BYTES:
-        # Not a ValueError: this one has a code of its own on the wire.
-        raise TooLargeError(
-            f"an argument, script or variable has {size} bytes and the system takes at most {MAX_STRING_BYTES - 1}; "
-            "pass it by a file or by stdin",
-            operation="execution.start",
-        )
-    return text
-
-
-def _passable_env(env: dict[str, str]) -> dict[str, str]:
-    for name, value in env.items():
-        _passable(f"{name}={value}")
-    return env
-
-
-Argument = Annotated[Line, AfterValidator(_passable)]
+Argument = Annotated[Line, AfterValidator(passable(_OPERATION))]
 Argv = Annotated[list[Argument], Field(min_length=1, max_length=4096)]
-Script = Annotated[Line, Field(min_length=1), AfterValidator(_passable)]
+Script = Annotated[Line, Field(min_length=1), AfterValidator(passable(_OPERATION))]
 DurationMs = Annotated[int, Field(ge=1, le=MAX_DURATION_MS)]
 OutputBytes = Annotated[int, Field(ge=0, lt=2**63)]
 Input = Annotated[Text, Field(max_length=MAX_TEXT_BYTES)]
@@ -188,14 +169,14 @@ class StartExecution(Command[ExecutionView]):
     ``stdin``: false is empty, true a pipe kept open for ``execution.input``, a text is the whole input.
     """
 
-    operation = "execution.start"
+    operation = _OPERATION
     role = Role.OPERATOR
 
     argv: Argv | None = None
     script: Script | None = None
     shell: Annotated[Argument, Field(min_length=1)] | None = None
     cwd: Line | None = None
-    env: Annotated[Env, AfterValidator(_passable_env)] = Field(default_factory=dict)
+    env: Annotated[Env, AfterValidator(passable_env(_OPERATION))] = Field(default_factory=dict)
     stdin: Input | bool = False
     timeout_ms: DurationMs | None = None
     idle_timeout_ms: DurationMs | None = None

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from teleclaude.clock import timestamp
 from teleclaude.model import Activity, Bounds, Chunk, Exit, HandedOff, Kind, Role, Screen, Session, is_name
+from teleclaude.wire.arguments import passable, passable_env
 from teleclaude.wire.base import Command, Line, Reference, Text, View
 
 MAX_TEXT_BYTES = 1 << 20
@@ -38,11 +39,12 @@ def _env(env: dict[str, str]) -> dict[str, str]:
     return env
 
 
-Name = Annotated[str, AfterValidator(_name)]
-Tag = Annotated[str, AfterValidator(_tag)]
+# The patterns are said in the description; the validators' sentences are what people read.
+Name = Annotated[str, AfterValidator(_name), Field(json_schema_extra={"pattern": "^[a-z0-9][a-z0-9_-]{0,62}$"})]
+Tag = Annotated[str, AfterValidator(_tag), Field(json_schema_extra={"pattern": f"^{_TAG.pattern}$"})]
 Tags = Annotated[list[Tag], Field(max_length=32)]
 Env = Annotated[dict[str, Line], Field(max_length=256), AfterValidator(_env)]
-Argument = Annotated[Line, Field(max_length=131_071)]
+Argument = Annotated[Line, AfterValidator(passable("session.create"))]
 Argv = Annotated[list[Argument], Field(min_length=1, max_length=4096)]
 Columns = Annotated[int, Field(ge=2, le=1000)]
 Rows = Annotated[int, Field(ge=1, le=1000)]
@@ -153,11 +155,11 @@ class CreateSession(Command[SessionView]):
 
     name: Name | None = None
     kind: Kind = Kind.TERMINAL
-    command: Annotated[Line, Field(min_length=1, max_length=131_071)] | Argv | None = None
+    command: Annotated[Argument, Field(min_length=1)] | Argv | None = None
     agent: Annotated[str, Field(min_length=1, max_length=64)] | None = None
-    prompt: Text | None = None
+    prompt: Annotated[Text, AfterValidator(passable("session.create"))] | None = None
     cwd: Line | None = None
-    env: Env = Field(default_factory=dict)
+    env: Annotated[Env, AfterValidator(passable_env("session.create"))] = Field(default_factory=dict)
     cols: Columns | None = None
     rows: Rows | None = None
     computer: Name | None = None

@@ -84,6 +84,7 @@ async def test_c06_a_spool_holds_every_byte_and_nobody_else_reads_it(client: Cli
         client,
         f"head -c {size} /dev/urandom | tee /dev/stderr | sha256sum >digest",
         overflow="spool",
+        max_output_bytes=1000,
         cwd=str(daemon.home),
         wait_ms=30_000,
     )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import secrets
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 
 from teleclaude.model import CompletedState
 from teleclaude.process import CgroupRoot
-from teleclaude.process.cgroup import parse_mount
+from teleclaude.process.cgroup import LEAF, Cgroup, parse_mount
 from teleclaude.tasks import TaskRegistry
 from tests.support.commands import Commands, is_alive
 from tests.support.wait import eventually
@@ -27,7 +29,7 @@ def root() -> Iterator[CgroupRoot]:
     except OSError as error:
         pytest.skip(f"the version 2 hierarchy is not writable: {error}")
     yield CgroupRoot(directory)
-    directory.rmdir()
+    Cgroup(directory).remove()
 
 
 @pytest.fixture
@@ -65,3 +67,44 @@ async def test_b05_it_is_paused_too(grouped: Commands) -> None:
     await eventually(lambda: len(command.stdout.data) > size)
     await command.execution.cancel()
     await command.outcome()
+
+
+_ENABLING = """
+import os, sys
+from pathlib import Path
+from teleclaude.process import CgroupRoot
+root = Path(sys.argv[1])
+(root / "cgroup.procs").write_text("0")
+CgroupRoot(root).enable(sys.argv[2])
+CgroupRoot(root).enable(sys.argv[2])
+print(Path("/proc/self/cgroup").read_text())
+"""
+
+
+def _enabling(root: CgroupRoot, controller: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", _ENABLING, str(root.directory), controller],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=20,
+    )
+
+
+def test_caps_reach_the_groups_although_the_daemon_lives_beside_them(root: CgroupRoot) -> None:
+    """A group with a process in it passes no controller on, and the daemon starts in the one it divides."""
+    controllers = (root.directory / "cgroup.controllers").read_text().split()
+    if not controllers:
+        pytest.skip("no controller of version 2 is passed on to us")
+    done = _enabling(root, controllers[0])
+    assert done.returncode == 0, done.stderr
+    assert f"{root.directory.name}/{LEAF}\n" in done.stdout
+    group = root.create("e1")
+    assert group is not None
+    assert controllers[0] in (group.directory / "cgroup.controllers").read_text().split()
+
+
+def test_a_controller_that_is_not_there_is_said(root: CgroupRoot) -> None:
+    done = _enabling(root, "nonsense")
+    assert done.returncode != 0
+    assert "OSError" in done.stderr

@@ -92,14 +92,15 @@ def test_every_route_says_who_may_ask(document: dict[str, Any]) -> None:
 
 
 def test_what_types_cannot_say_is_told(document: dict[str, Any]) -> None:
-    stream = document["paths"]["/v1/sessions/{id}/stream"]["get"]
-    assert "Last-Event-ID" in [parameter["name"] for parameter in stream["parameters"]]
-    assert "offset to go on from" in stream["description"]
-    assert set(document["paths"]["/v1/sessions/{id}/output"]["get"]["responses"]["200"]["headers"]) == {
-        "Teleclaude-From",
-        "Teleclaude-To",
-        "Teleclaude-End",
-    }
+    for kind in ("sessions", "executions"):
+        stream = document["paths"][f"/v1/{kind}/{{id}}/stream"]["get"]
+        assert "Last-Event-ID" in [parameter["name"] for parameter in stream["parameters"]]
+        assert set(document["paths"][f"/v1/{kind}/{{id}}/output"]["get"]["responses"]["200"]["headers"]) == {
+            "Teleclaude-From",
+            "Teleclaude-To",
+            "Teleclaude-End",
+        }
+    assert "offset to go on from" in document["paths"]["/v1/sessions/{id}/stream"]["get"]["description"]
 
 
 def test_the_page_holds_all_of_it_and_fetches_nothing(document: dict[str, Any]) -> None:

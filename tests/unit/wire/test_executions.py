@@ -23,8 +23,8 @@ from teleclaude.model import (
     RunningState,
     StreamTotals,
 )
+from teleclaude.wire.arguments import MAX_STRING_BYTES
 from teleclaude.wire.executions import (
-    MAX_STRING_BYTES,
     CancelExecution,
     ExecutionView,
     GetExecution,
