@@ -34,6 +34,11 @@ class StreamSink:
         assert self._writer is not None
         await self._writer.write(data)
 
+    async def flush(self) -> None:
+        """Make readable what was written."""
+        if self._writer is not None and self._writer.queued:
+            await self._writer.flush()
+
     async def close(self) -> None:
         if self._closed:
             return

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 import structlog
 
 from teleclaude.api import Tasks
@@ -25,28 +27,29 @@ class Transcript:
         self._broken = False
 
     async def write(self, data: bytes) -> None:
-        if self._broken:
-            return
-        try:
-            await self._sink.write(data)
-        except (OSError, TeleclaudeError) as error:
-            self._broken = True
-            log.warning("transcript_not_kept", session_id=self._session_id, error=str(error))
+        if not self._broken:
+            self._broken = not await self._attempt(lambda: self._sink.write(data))
 
     async def show(self, outcome: Outcome) -> None:
-        """A value, or a traceback, in lines of its own."""
+        """A value, or a traceback, in lines of its own; with all that came before it can be read from now on."""
         if isinstance(outcome, CompletedState) and outcome.result is not None:
             await self.write(f"{outcome.result.repr}\n".encode())
         elif isinstance(outcome, FailedState) and outcome.error is not None:
             lines = outcome.error.traceback or (f"{outcome.error.type}: {outcome.error.message}",)
             await self.write("".join(f"{line}\n" for line in lines).encode())
+        await self._attempt(self._sink.flush)
 
     async def aclose(self) -> None:
         """Make everything readable. Does nothing the second time."""
+        await self._attempt(self._sink.close)
+
+    async def _attempt(self, work: Callable[[], Awaitable[None]]) -> bool:
         try:
-            await self._sink.close()
+            await work()
         except (OSError, TeleclaudeError) as error:
             log.warning("transcript_not_kept", session_id=self._session_id, error=str(error))
+            return False
+        return True
 
 
 class Tee:

@@ -220,6 +220,13 @@ async def test_the_session_has_a_transcript(client: Client, session: Any) -> Non
     assert waited["outcome"] == "matched"
 
 
+async def test_what_a_cell_showed_is_in_the_transcript_once_it_has_ended(client: Client, session: Any) -> None:
+    for number in range(10):
+        await run(client, session, f"print('printed {number}')\n'value {number}'")
+        text = (await client.all_output(session["id"])).decode()
+        assert text.endswith(f"printed {number}\n'value {number}'\n")
+
+
 async def test_a_terminals_commands_are_refused_plainly(client: Client, session: Any) -> None:
     for path, body in (("input", {"text": "1"}), ("keys", {"keys": ["Up"]}), ("resize", {"cols": 80, "rows": 24})):
         refused = await client.post(f"/sessions/{session['id']}/{path}", body, expect=422)
