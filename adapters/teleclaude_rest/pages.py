@@ -8,6 +8,7 @@ import hashlib
 from dataclasses import dataclass
 from functools import cache, partial
 from importlib import resources
+from typing import Any
 
 from aiohttp import web
 
@@ -71,7 +72,7 @@ async def _show(exchange: Exchange, *, file: str, media: str) -> web.Response:
     packed = "gzip" in asked.get("Accept-Encoding", "")
     tag = f'"{found.tag}{"-gzip" if packed else ""}"'
     policy = PAGE_POLICY if file == "index.html" else POLICY
-    headers = {"Content_Security_Policy": policy, "Referrer_Policy": "no-referrer", "ETag": tag}
+    headers: dict[str, Any] = {"Content_Security_Policy": policy, "Referrer_Policy": "no-referrer", "ETag": tag}
     headers |= {"Cache_Control": "no-cache", "Vary": "Accept-Encoding"}
     if tag in (part.strip().removeprefix("W/") for part in asked.get("If-None-Match", "").split(",")):
         return answer(exchange, b"", media, status=304, **headers)

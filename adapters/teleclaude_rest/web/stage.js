@@ -17,7 +17,7 @@ const READER = "teleclaude.reader";
 const RETRY_MS = 2000;
 const RESYNC_MS = 400;
 /** How long a size that was asked for is believed to come. */
-const ASKED_MS = 2000;
+const ASKED_MS = 1000;
 
 export class Stage {
   #open = null;
@@ -110,7 +110,11 @@ export class Stage {
   /** The session has this size; what was asked for a moment ago may still be on its way. */
   #sized(open, {cols, rows}) {
     const asked = open.asked;
-    if (asked && (asked.cols !== cols || asked.rows !== rows) && performance.now() < asked.until) return;
+    const left = asked ? asked.until - performance.now() : 0;
+    if (left > 0 && (asked.cols !== cols || asked.rows !== rows)) {
+      setTimeout(() => this.update(), left + 1);
+      return;
+    }
     open.asked = null;
     if (open.view?.setSize(cols, rows)) this.#resync(open);
   }

@@ -85,14 +85,12 @@ export class TerminalView {
     return true;
   }
 
-  /** The size that fills the window at the usual size of letters; null before there is one. */
+  /** The size that would fill the window at the usual size of letters; null before there is one. */
   proposed() {
-    const {options} = this.terminal;
-    const before = options.fontSize;
-    options.fontSize = FONT_PX;
-    const size = this.fitter.proposeDimensions() ?? null;
-    options.fontSize = before;
-    return size;
+    const size = this.fitter.proposeDimensions();
+    if (!size) return null;
+    const scale = this.terminal.options.fontSize / FONT_PX;
+    return {cols: Math.max(2, Math.floor(size.cols * scale)), rows: Math.max(1, Math.floor(size.rows * scale))};
   }
 
   set follows(on) {
@@ -165,6 +163,7 @@ export class TerminalView {
 
   #resized() {
     if (this.fitting) {
+      this.#letters(FONT_PX); // so that the proposal is exact
       const size = this.proposed();
       if (size && (size.cols !== this.terminal.cols || size.rows !== this.terminal.rows)) this.on.size(size);
     }
@@ -176,7 +175,14 @@ export class TerminalView {
     const fits = this.proposed();
     if (!fits) return;
     const wanted = Math.floor((FONT_PX * fits.cols * 2) / this.terminal.cols) / 2;
-    this.terminal.options.fontSize = Math.max(SMALLEST_PX, Math.min(FONT_PX, wanted));
+    this.#letters(Math.max(SMALLEST_PX, Math.min(FONT_PX, wanted)));
+  }
+
+  #letters(size) {
+    if (size === this.terminal.options.fontSize) return;
+    this.terminal.options.fontSize = size;
+    // xterm.js 6.0 leaves its scroll bar at the old height of lines until something scrolls.
+    this.terminal._core?._viewport?.queueSync();
   }
 
   /** Where the session is taller than the window, what happens at the cursor stays in sight. */
