@@ -47,6 +47,35 @@ class SessionChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class SessionHandedOff:
+    """It lives on at ``computer``; its offsets continue there."""
+
+    type: ClassVar[str] = "session.handed_off"
+    computer: str
+    session_id: str
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class SessionArrived:
+    """It came from ``computer``, or was taken from there by force, and starts here."""
+
+    type: ClassVar[str] = "session.arrived"
+    computer: str
+    epoch: int
+    forced: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SessionKept:
+    """It was let go of, ``computer`` did not take it, and it goes on here."""
+
+    type: ClassVar[str] = "session.kept"
+    computer: str
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
 class SessionDeleted:
     """Record and streams are gone."""
 
@@ -152,6 +181,9 @@ Fact = (
     | SessionStateChanged
     | SessionExited
     | SessionChanged
+    | SessionHandedOff
+    | SessionArrived
+    | SessionKept
     | SessionDeleted
     | SessionHealth
     | ExecutionCreated

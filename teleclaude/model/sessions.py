@@ -130,12 +130,12 @@ SessionState = Starting | Running | Exited | Lost | HandingOff | HandedOff
 LIVE_STATES = (Starting, Running, HandingOff)
 
 _LEGAL: dict[type[SessionState], tuple[type[SessionState], ...]] = {
-    Starting: (Running, Exited, Lost),
-    Running: (Exited, Lost, HandingOff, Starting),
-    Exited: (Starting,),
-    Lost: (Starting,),
+    Starting: (Running, Exited, Lost, HandedOff),
+    Running: (Exited, Lost, HandingOff, HandedOff, Starting),
+    Exited: (Starting, HandedOff),
+    Lost: (Starting, HandedOff),
     HandingOff: (HandedOff, Running, Exited, Lost),
-    HandedOff: (),
+    HandedOff: (Starting,),
 }
 
 
@@ -257,7 +257,7 @@ class Gap:
     """A hole in a stream, named. Where its length is unknown ``bytes`` is None and ``start == end``.
 
     ``reason`` is one word: ``retention``, ``recorder_died``, ``disk_full``, ``truncated``, ``skipped``,
-    ``daemon_absent``.
+    ``daemon_absent``, ``handoff``.
     """
 
     start: int

@@ -11,7 +11,7 @@ import structlog
 from teleclaude.clock import Clock
 from teleclaude.errors import ConflictError, TeleclaudeError
 from teleclaude.events import SessionStateChanged
-from teleclaude.model import Kind, PaneIdentity, Running, Session, SessionSpec, Starting, is_name
+from teleclaude.model import HandingOff, Kind, PaneIdentity, Running, Session, SessionSpec, Starting, is_name
 from teleclaude.service.recorders import Recorders
 from teleclaude.service.records import Records
 from teleclaude.service.table import Live, SessionTable
@@ -94,7 +94,9 @@ class Reconciler:
                 await self._terminals.lose(live, _why_gone(live.session, panes))
                 return False
             identity = panes.identity(info)
-            if isinstance(live.session.state, Starting) or live.session.pane != identity:
+            if isinstance(live.session.state, HandingOff):
+                live.session = replace(live.session, state=replace(live.session.state, pane=identity))
+            elif isinstance(live.session.state, Starting) or live.session.pane != identity:
                 live.session = replace(live.session, state=Running(identity))
                 await self._records.save(live.session, SessionStateChanged("running"))
         await self._recorders.resume(live, info)

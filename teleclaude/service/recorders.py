@@ -67,7 +67,7 @@ class Recorders:
 
     def lost(self, live: Live) -> None:
         """The recorder is gone: start another one, unless the session is ending anyway. Callable at any time."""
-        if live.rearming or live.process_ended or live.ended.is_set():
+        if live.rearming or live.process_ended or live.ended.is_set() or live.is_released:
             return
         live.rearming = True
         self._tasks.spawn(self._replace_once(live), name=f"re-arm {live.id}", owner=OWNER)
@@ -83,7 +83,7 @@ class Recorders:
 
     async def _replace(self, live: Live) -> None:
         pane = live.session.pane
-        if pane is None or live.process_ended:
+        if pane is None or live.process_ended or live.is_released:
             return
         before = set(live.stream.gaps())
         try:

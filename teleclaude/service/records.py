@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from datetime import datetime
+from typing import TypeVar
 
 from teleclaude.bus import Bus
 from teleclaude.clock import Clock
@@ -11,6 +13,8 @@ from teleclaude.errors import ConflictError
 from teleclaude.events import Event, Fact, SessionCreated, SessionDeleted
 from teleclaude.model import Session
 from teleclaude.store import Database, events, sessions
+
+T = TypeVar("T")
 
 
 class Records:
@@ -47,6 +51,18 @@ class Records:
             return [self._append(connection, fact, session_id) for fact in facts]
 
         self._bus.publish(await self._database.write(write))
+
+    async def together(self, work: Callable[[sqlite3.Connection], object], *facts: Fact, session_id: str) -> None:
+        """Run ``work`` and store facts about the session; both or neither."""
+
+        def write(connection: sqlite3.Connection) -> list[Event]:
+            work(connection)
+            return [self._append(connection, fact, session_id) for fact in facts]
+
+        self._bus.publish(await self._database.write(write))
+
+    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        return await self._database.read(work)
 
     async def delete(self, session_id: str, *, silent: bool = False) -> None:
         """Drop the record; ``silent`` for one that never came to be."""

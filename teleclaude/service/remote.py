@@ -50,6 +50,11 @@ class Remote:
 
         return detach
 
+    @property
+    def fabric(self) -> Fabric | None:
+        """The link, where there is one."""
+        return self._fabric
+
     def peers(self) -> Sequence[Peer]:
         return self._fabric.peers() if self._fabric is not None else ()
 

@@ -21,6 +21,7 @@ from teleclaude.tmux import CapturedScreen, Panes
 log = structlog.get_logger(__name__)
 
 LAST_SCREEN = "screen.json"
+MAX_CARRIED = 512 << 10
 
 
 class Screens:
@@ -56,6 +57,15 @@ class Screens:
                 operation="session.screen",
             )
         return screen
+
+    async def carried(self, live: Live) -> str | None:
+        """The screen of now as it is stored; None where there is none or it is too large to carry."""
+        await self.keep_last(live)
+        try:
+            text = await asyncio.to_thread(self._path(live.id).read_text, encoding="ascii")
+        except OSError:
+            return None
+        return text if len(text) <= MAX_CARRIED else None
 
     def _path(self, session_id: str) -> Path:
         return self._streams.directory(session_id) / LAST_SCREEN

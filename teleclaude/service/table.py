@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from teleclaude.errors import ConflictError, LimitError, UnavailableError
-from teleclaude.model import Session
+from teleclaude.model import HandingOff, Session
 from teleclaude.streams import Stream
 from teleclaude.tasks import ProcessWatch
 from teleclaude.tmux import Panes
@@ -54,6 +54,11 @@ class Live:
     def process_ended(self) -> bool:
         """Whether the pane's process is known to have ended, even if tmux was not asked yet."""
         return self.process is not None and self.process.ended
+
+    @property
+    def is_released(self) -> bool:
+        """Whether it was let go of for another computer, which has not answered yet."""
+        return isinstance(self.session.state, HandingOff)
 
     @property
     def watched(self) -> bool:

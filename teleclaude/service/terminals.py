@@ -17,7 +17,7 @@ from teleclaude.api import Tasks
 from teleclaude.clock import Clock, timestamp
 from teleclaude.errors import BusyError, IndeterminateError, TeleclaudeError, UnavailableError
 from teleclaude.events import SessionExited, SessionStateChanged
-from teleclaude.model import Exit, Exited, Lost, PaneIdentity, Running, SessionSpec, Starting
+from teleclaude.model import Exit, Exited, HandingOff, Lost, PaneIdentity, Running, SessionSpec, Starting
 from teleclaude.service.hangup import kill_session, signal_session
 from teleclaude.service.recorders import Recorders
 from teleclaude.service.records import Records
@@ -35,6 +35,8 @@ CLOSE_GRACE_MS = 1000
 START_SECONDS = 10.0
 END_SECONDS = 5.0
 DETACHED = "detached"
+OBSERVED = ("exited", "signal", "unknown")
+"""Reasons of ends that were seen, as against those of sessions that vanished."""
 
 
 class Terminals:
@@ -193,24 +195,91 @@ class Terminals:
             # Only with the pane gone does the recorder get the end of its input.
             await self._let_go(live, pane)
             await self._recorders.finish(live)
-            await self._finish(live, Exited(exit_))
+            if isinstance(live.session.state, HandingOff):
+                await self._keep_released(live, exit_)
+            else:
+                await self._finish(live, Exited(exit_))
 
     async def respawned(self, live: Live, info: PaneInfo) -> None:
         """Somebody started another process in the pane by hand: same session. Called with ``live.lifecycle`` held."""
         log.warning("pane_respawned_by_hand", session_id=live.id, pid=info.pid)
         identity = live.panes(self._panes).identity(info)
-        live.session = replace(live.session, state=Running(identity))
+        state = live.session.state
+        pane = replace(state, pane=identity) if isinstance(state, HandingOff) else Running(identity)
+        live.session = replace(live.session, state=pane)
         await self._records.save(live.session)
         await self.watch(live)
 
     async def lose(self, live: Live, reason: str) -> None:
         """Its pane is gone; how it ended is told if it was seen. Called with ``live.lifecycle`` held."""
         await self._recorders.finish(live)
+        if isinstance(live.session.state, HandingOff):
+            gone = Exit(code=None, signal=None, at=self._clock.now(), reason=reason)
+            await self._keep_released(live, live.session.ending or gone)
+            return
         if live.session.ending is not None:
             await self._finish(live, Exited(live.session.ending))
             return
         log.warning("session_lost", session_id=live.id, reason=reason)
         await self._finish(live, Lost(Exit(code=None, signal=None, at=self._clock.now(), reason=reason)))
+
+    async def _keep_released(self, live: Live, exit_: Exit) -> None:
+        """Its process ended while another computer was asked to take it: that one's answer decides what it becomes."""
+        assert isinstance(live.session.state, HandingOff)
+        live.unwatch()
+        live.session = replace(live.session, state=replace(live.session.state, pane=None), ending=exit_)
+        await self._records.save(live.session)
+
+    async def finish_kept(self, live: Live) -> None:
+        """It stays here, but its process has ended meanwhile. Called with ``live.lifecycle`` held."""
+        exit_ = live.session.ending
+        assert exit_ is not None
+        await self._finish(live, Exited(exit_) if exit_.reason in OBSERVED else Lost(exit_))
+
+    async def start_carried(self, live: Live) -> None:
+        """Start the command of a session that came from another computer: it holds its slot, and is on record as
+        starting. Where that fails it is here all the same, and can be restarted.
+        """
+        async with live.lifecycle:
+            if not isinstance(live.session.state, Starting):
+                return
+            try:
+                await self._launch(live)
+            except (IndeterminateError, asyncio.CancelledError):
+                raise
+            except TeleclaudeError:
+                await self._recorders.discard_unstarted(live)
+                await self._finish(live, Lost(Exit(None, None, self._clock.now(), "start_failed")))
+                raise
+
+    async def leave(self, live: Live, pane: PaneIdentity | None) -> None:
+        """The session is another computer's, and on record as such: followers learn it, and its process is ended."""
+        self._table.remove(live)
+        live.ended.set()
+        live.tell()
+        if pane is not None:
+            await asyncio.to_thread(signal_session, pane.pid, (signal.SIGHUP, signal.SIGCONT))
+            if live.process is not None:
+                await live.process.wait(CLOSE_GRACE_MS / 1000)
+            await asyncio.to_thread(kill_session, pane.pid)
+            await self._let_go(live, pane)
+        live.unwatch()
+        await self._recorders.finish(live)
+        await live.stream.cut()
+
+    async def clear_up(self, session_id: str) -> None:
+        """End what is still here of a session that is another computer's, after a restart of the daemon.
+
+        Raises ``TeleclaudeError`` when tmux does not answer.
+        """
+        for info in await self._panes.list_panes():
+            if info.marker == session_id:
+                await asyncio.to_thread(signal_session, info.pid, (signal.SIGHUP, signal.SIGCONT))
+                await asyncio.to_thread(kill_session, info.pid)
+                await self._panes.kill(info.session_id)
+        stream = self._streams.get(session_id)
+        if await stream.recorder_ended(END_SECONDS):
+            await stream.cut()
 
     async def _finish(self, live: Live, state: Exited | Lost) -> None:
         session = replace(live.session.moved_to(state), ending=None)
@@ -251,6 +320,11 @@ class Terminals:
         if live.session.adopted:
             await self._detach(live)
             return
+        if isinstance(live.session.state, HandingOff):
+            raise BusyError(
+                f"session {live.session.name} is being handed to {live.session.state.computer}; wait for its answer",
+                operation="session.close",
+            )
         pane = live.session.pane or await self._pane_of_starting(live)
         if not live.watched:
             raise UnavailableError(

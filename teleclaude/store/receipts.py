@@ -74,6 +74,26 @@ def refuse(connection: sqlite3.Connection, session_id: str, client_id: str, seq:
     )
 
 
+def newest(connection: sqlite3.Connection, session_id: str, limit: int) -> list[tuple[str, int, int | None]]:
+    """The newest receipts of a session: client, number, offset."""
+    return connection.execute(
+        "SELECT client_id, seq, delivered_offset FROM input_receipts WHERE session_id = ?"
+        " ORDER BY created_at DESC, seq DESC LIMIT ?",
+        (session_id, limit),
+    ).fetchall()
+
+
+def bring(
+    connection: sqlite3.Connection, session_id: str, receipts: list[tuple[str, int, int | None]], *, now: float
+) -> None:
+    """Receipts of input that was typed into the session elsewhere."""
+    connection.executemany(
+        "INSERT INTO input_receipts (session_id, client_id, seq, delivered_offset, created_at) VALUES (?, ?, ?, ?, ?)"
+        " ON CONFLICT DO UPDATE SET delivered_offset = excluded.delivered_offset",
+        [(session_id, client_id, seq, offset, now) for client_id, seq, offset in receipts],
+    )
+
+
 def begin(
     connection: sqlite3.Connection, principal: str, key: str, operation: str, digest: str, *, now: float
 ) -> Keyed | None:

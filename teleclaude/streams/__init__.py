@@ -8,6 +8,7 @@ from teleclaude.streams.search import FoundLine, find_lines
 from teleclaude.streams.store import PTY, Dropped, StreamStore
 from teleclaude.streams.stream import Stream
 from teleclaude.streams.text import TextDecoder, decode_page
+from teleclaude.streams.transplant import Transplant
 from teleclaude.streams.watch import Watcher, make_watcher
 from teleclaude.streams.writer import StreamWriter
 
@@ -25,6 +26,7 @@ __all__ = [
     "StreamStore",
     "StreamWriter",
     "TextDecoder",
+    "Transplant",
     "Watcher",
     "decode_page",
     "find_lines",

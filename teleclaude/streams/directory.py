@@ -112,6 +112,17 @@ class StreamDirectory:
         for kept in segments:
             Path(self.segment(kept.generation, kept.index)).unlink(missing_ok=True)
 
+    def shorten(self, number: int, last: int, whole: int, rest: int) -> None:
+        """Leave of a generation, whose newest segment is ``last``, only ``whole`` segments and ``rest`` bytes."""
+        for index in range(last, whole, -1):
+            Path(self.segment(number, index)).unlink(missing_ok=True)
+        if last < whole:
+            return
+        if not rest:
+            Path(self.segment(number, whole)).unlink(missing_ok=True)
+        else:
+            os.truncate(self.segment(number, whole), min(rest, Path(self.segment(number, whole)).stat().st_size))
+
     def remove_record(self, number: int) -> None:
         """From now on a late recorder of that generation ends itself. The claim stays, and keeps the number in use."""
         (self.path / record_name(number)).unlink(missing_ok=True)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from teleclaude.model import Gap
 
-REASONS = frozenset({"retention", "recorder_died", "disk_full", "truncated", "skipped", "daemon_absent"})
+REASONS = frozenset({"retention", "recorder_died", "disk_full", "truncated", "skipped", "daemon_absent", "handoff"})
 
 
 def _place(gap: Gap) -> tuple[int, int, str]:

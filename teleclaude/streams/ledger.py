@@ -27,7 +27,7 @@ class Ledger:
     """Shared by all that serve one stream. ``tell`` is called when something that others wait for has changed.
 
     ``end`` never shrinks: what was beyond it once is a hole when it goes. ``unwritten_gaps`` says that a hole was
-    named which is not written down yet.
+    named which is not written down yet. With a ``ceiling`` what is recorded beyond it does not count.
     """
 
     def __init__(self, files: StreamDirectory, contents: Contents, tell: Callable[[], None]) -> None:
@@ -42,6 +42,7 @@ class Ledger:
         self.written_at = contents.written_at
         self.unwritten_gaps = not contents.gaps_written
         self.closed = False
+        self.ceiling: int | None = None
         self.tell = tell
         self.name = f"{files.path.parent.name}/{files.path.name}"
 
@@ -62,7 +63,7 @@ class Ledger:
         end = _end_of(newest, size)
         if end < self.end:
             self._shrunk(newest, size)
-        self.end = max(self.end, end)
+        self.end = max(self.end, end if self.ceiling is None else min(end, self.ceiling))
 
     def miss(self, start: int, end: int) -> None:
         """Bytes ``[start, end)`` are not where they were written: name the hole, unless retention took them.

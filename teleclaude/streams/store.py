@@ -26,10 +26,11 @@ from teleclaude.streams.worker import in_thread
 log = structlog.get_logger(__name__)
 
 PTY = "pty"
-NAMES = (PTY, "stdout", "stderr")
+NAMES = (PTY, "stdout", "stderr", "order")
 
 _OWNER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 _DELETED = ".deleted-"
+_STAGED = ".staged-"
 _Key = tuple[str, str]
 
 
@@ -102,6 +103,24 @@ class StreamStore:
         for key in [key for key in self._streams if key[0] == owner]:
             await self._streams.pop(key).aclose()
         await in_thread(_remove, directory)
+
+    def staging(self, name: str) -> Path:
+        """Where something for a stream that is to come here can be built up, on the same disk."""
+        return self._root / f"{_STAGED}{_checked(name)}"
+
+    def staged(self) -> list[str]:
+        """The names of all that is being built up. Blocking."""
+        found = (entry.name.removeprefix(_STAGED) for entry in self._root.iterdir() if entry.name.startswith(_STAGED))
+        return [name for name in found if _OWNER.fullmatch(name)]
+
+    async def install(self, owner: str, staged: Path) -> Stream:
+        """Put the owner's streams that were built up in ``staged`` in the place of those it had here."""
+        await self.delete(owner)
+        directory = self.directory(owner)
+        await in_thread(staged.rename, directory)
+        loaded = await in_thread(self._load_one, directory / PTY)
+        self._streams[owner, PTY] = loaded
+        return loaded
 
     @asynccontextmanager
     async def follow(self, stream: Stream, start: int, *, mode: Mode = "lossless") -> AsyncIterator[Follower]:

@@ -230,6 +230,23 @@ class Stream:
         """
         return await self._presence.ended(timeout)
 
+    # While its session is handed over
+
+    def freeze(self, end: int) -> None:
+        """The stream ends at ``end``, whatever the recorder writes from there on, until ``thaw``."""
+        self._ledger.ceiling = end
+        self._ledger.end = min(self._ledger.end, end)
+
+    def thaw(self) -> None:
+        """What was recorded meanwhile counts."""
+        self._ledger.ceiling = None
+        self.tell()
+
+    async def cut(self) -> None:
+        """Drop for good what lies beyond the end of a frozen stream, whose recorder has ended."""
+        if not self.closed:
+            await self._succession.cut()
+
     # Holes and retention
 
     async def name_hole(self, reason: str) -> None:

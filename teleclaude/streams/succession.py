@@ -133,6 +133,18 @@ class Succession:
             await self._forget_empty()
             return gap
 
+    async def cut(self) -> None:
+        """Drop what the newest generation holds beyond the ledger's ceiling."""
+        ledger = self._ledger
+        async with self._changing():
+            if ledger.ceiling is None or not self._generations:
+                return
+            ledger.look()
+            newest = self._generations[-1]
+            whole, rest = divmod(max(0, ledger.ceiling - newest.base), newest.segment_bytes)
+            await in_thread(self._files.shorten, newest.number, newest.last, whole, rest)
+            newest.last = max(newest.first - 1, min(newest.last, whole if rest else whole - 1))
+
     async def write_gaps(self) -> None:
         """Make the named holes durable; called with the lock held."""
         self._ledger.gaps.drop_below(self._ledger.start)

@@ -50,6 +50,12 @@ LEGAL = {
     ("handing_off", "running"),
     ("handing_off", "exited"),
     ("handing_off", "lost"),
+    # Another computer took it by force, or hands it back.
+    ("starting", "handed_off"),
+    ("running", "handed_off"),
+    ("exited", "handed_off"),
+    ("lost", "handed_off"),
+    ("handed_off", "starting"),
 }
 
 
