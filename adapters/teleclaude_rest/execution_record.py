@@ -1,4 +1,4 @@
-"""The whole record of an execution as one file: a tar of its request, its outcome and both outputs."""
+"""The whole record of an execution as one file: a tar of its request, its outcome both outputs, and their order."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from teleclaude.wire.base import Command
-from teleclaude.wire.executions import ReadRecord, RecordView, StreamView
+from teleclaude.wire.executions import ReadRecord, RecordView
 from teleclaude.wire.sessions import MAX_READ_BYTES, ReadOutput
 from teleclaude_rest import handlers
 from teleclaude_rest.exchange import Exchange
@@ -44,36 +44,40 @@ async def download(exchange: Exchange) -> web.StreamResponse:
 
 async def _members(exchange: Exchange, record: RecordView) -> AsyncIterator[bytes]:
     execution = record.execution
-    mtime = int(datetime.fromisoformat(execution.completed_at or execution.created_at).timestamp())
     document = record.model_dump_json(by_alias=True, indent=2).encode() + b"\n"
-    yield _header(f"{execution.id}/record.json", len(document), mtime)
+    yield _header(f"{execution.id}/record.json", len(document), record)
     yield document + _padding(len(document))
-    for name, totals in (("stdout", execution.streams.stdout), ("stderr", execution.streams.stderr)):
-        size = totals.end - totals.start
-        yield _header(f"{execution.id}/{name}", size, mtime)
-        async for piece in _output(exchange, execution.id, cast(Literal["stdout", "stderr"], name), totals):
+    streams = execution.streams
+    async for piece in _output(exchange, record, "stdout", streams.stdout.start, streams.stdout.end):
+        yield piece
+    async for piece in _output(exchange, record, "stderr", streams.stderr.start, streams.stderr.end):
+        yield piece
+    look = ReadOutput(id=execution.id, stream="order", limit=1)
+    if end := (await exchange.surface.hub.call(exchange.principal, look)).stream_end:
+        async for piece in _output(exchange, record, "order", 0, end):
             yield piece
-        yield _padding(size)
     yield bytes(2 * BLOCK)
 
 
 async def _output(
-    exchange: Exchange, execution_id: str, name: Literal["stdout", "stderr"], totals: StreamView
+    exchange: Exchange, record: RecordView, name: Literal["stdout", "stderr", "order"], start: int, end: int
 ) -> AsyncIterator[bytes]:
-    position = totals.start
-    while position < totals.end:
-        limit = min(MAX_READ_BYTES, totals.end - position)
-        command = ReadOutput(id=execution_id, stream=name, from_=position, limit=limit)
+    execution_id, position = record.execution.id, start
+    yield _header(f"{execution_id}/{name}", end - start, record)
+    while position < end:
+        command = ReadOutput(id=execution_id, stream=name, from_=position, limit=min(MAX_READ_BYTES, end - position))
         chunk = await exchange.surface.hub.call(exchange.principal, command)
         if not chunk.data:
             raise ConnectionResetError("its output was dropped while it was sent")
         yield chunk.data
         position = chunk.end
+    yield _padding(end - start)
 
 
-def _header(name: str, size: int, mtime: int) -> bytes:
+def _header(name: str, size: int, record: RecordView) -> bytes:
+    ended = record.execution.completed_at or record.execution.created_at
     entry = tarfile.TarInfo(name)
-    entry.size, entry.mtime, entry.mode = size, mtime, 0o600
+    entry.size, entry.mtime, entry.mode = size, int(datetime.fromisoformat(ended).timestamp()), 0o600
     return entry.tobuf(tarfile.PAX_FORMAT)
 
 

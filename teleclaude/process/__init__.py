@@ -1,7 +1,6 @@
 """One-shot commands: started in their own session, watched, limited, and ended with everything they started."""
 
 from teleclaude.process.cgroup import CgroupRoot, find_delegated
-from teleclaude.process.drain import Sink
 from teleclaude.process.group import MARK_VARIABLE, ProcessGroup
 from teleclaude.process.leftovers import end_leftovers
 from teleclaude.process.limits import ExecutionPolicy, Limits
@@ -10,6 +9,7 @@ from teleclaude.process.outcome import never_started, spawn_failed
 from teleclaude.process.queue import Slot, SlotQueue
 from teleclaude.process.runner import Prepared, Runner
 from teleclaude.process.running import RunningExecution
+from teleclaude.process.sink import Sink
 
 __all__ = [
     "MARK_VARIABLE",

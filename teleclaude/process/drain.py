@@ -4,31 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 
 from teleclaude.model import StreamTotals
+from teleclaude.process.order import Order
 from teleclaude.process.pipes import OutputPipe
+from teleclaude.process.sink import Sink
 
 log = structlog.get_logger(__name__)
 
 FLUSH_SECONDS = 10.0
 """How long a sink may take for what is still in its pipe, and how long it may take to close."""
 
+ORDER = "order"
+
 _GLANCE_SECONDS = 0.05
-
-
-class Sink(Protocol):
-    """Where the bytes of one stream go. It may slow the program down, never change or reorder what it is given."""
-
-    async def write(self, data: bytes) -> None:
-        """Take ``data``; readers may see it a moment later. An exception ends the execution as ``stream_error``."""
-        ...
-
-    async def close(self) -> None:
-        """Make everything written readable. Called exactly once, also after a failed write."""
-        ...
 
 
 class Meter:
@@ -60,12 +52,14 @@ class Meter:
 class Outputs:
     """Reads every stream to its end. Owns the descriptors and the sinks: ``finish`` closes both.
 
-    ``changed`` is called after each piece and after a failure; then look at ``overflowed`` and ``error``.
+    ``changed`` is called after each piece and after a failure; then look at ``overflowed`` and ``error``. A sink called
+    ``ORDER`` gets the order in which the pieces were read.
     """
 
     def __init__(
         self, descriptors: Mapping[str, int], sinks: Mapping[str, Sink], cap: int, changed: Callable[[], None]
     ) -> None:
+        self._order = Order(sinks[ORDER]) if ORDER in sinks else None
         self._pipes = {name: OutputPipe(descriptor) for name, descriptor in descriptors.items()}
         self._sinks = {name: sinks[name] for name in descriptors}
         self._meters = {name: Meter(cap) for name in descriptors}
@@ -123,6 +117,8 @@ class Outputs:
             await asyncio.wait(running.values())
         for name, sink in self._sinks.items():
             await self._close(name, sink)
+        if self._order is not None:
+            await self._close(ORDER, self._order)
         self.close_pipes()
 
     def close_pipes(self) -> None:
@@ -139,8 +135,12 @@ class Outputs:
         try:
             while data := await pipe.read(self._gate):
                 if kept := meter.count(data):
+                    if self._order is not None:
+                        self._order.note(name, len(kept))
                     await sink.write(kept)
                     meter.keep(kept)
+                    if self._order is not None:
+                        await self._order.write()
                 self._changed()
                 # A fast program always has more, and the others on the loop want their turn.
                 await asyncio.sleep(0)
@@ -148,13 +148,14 @@ class Outputs:
             log.exception("stream_failed", stream=name)
             self._fail(name, error)
 
-    async def _close(self, name: str, sink: Sink) -> None:
+    async def _close(self, name: str, sink: Sink | Order) -> None:
         try:
             async with asyncio.timeout(FLUSH_SECONDS):
                 await sink.close()
         except Exception as error:
             log.exception("sink_not_closed", stream=name)
-            self._fail(name, error)
+            if name != ORDER:
+                self._fail(name, error)
 
     def _running(self) -> dict[str, asyncio.Task[None]]:
         return {name: reader for name, reader in self._readers.items() if not reader.done()}

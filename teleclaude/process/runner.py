@@ -17,12 +17,12 @@ from teleclaude.errors import UnavailableError
 from teleclaude.model import ExecutionSpec, LiveState
 from teleclaude.process.breaker import SpawnBreaker
 from teleclaude.process.cgroup import CgroupRoot
-from teleclaude.process.drain import Sink
 from teleclaude.process.group import KILL_SECONDS, ProcessGroup
 from teleclaude.process.launch import Launch, plan_launch
 from teleclaude.process.limits import ExecutionPolicy, Limits, limits_for
 from teleclaude.process.orphans import OrphanReaper, is_subreaper
 from teleclaude.process.running import RunningExecution, destroy
+from teleclaude.process.sink import Sink
 from teleclaude.process.spawn import Spawned, spawn
 from teleclaude.tasks import watch_process
 

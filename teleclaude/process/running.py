@@ -24,12 +24,13 @@ from teleclaude.model import (
     StoppingState,
     StreamTotals,
 )
-from teleclaude.process.drain import Outputs, Sink
+from teleclaude.process.drain import Outputs
 from teleclaude.process.group import ProcessGroup
 from teleclaude.process.limits import Limits
 from teleclaude.process.outcome import LeaderExit, Observed, StopCause, decide
 from teleclaude.process.pipes import InputPipe
 from teleclaude.process.signals import parse_signal
+from teleclaude.process.sink import Sink
 from teleclaude.process.spawn import Spawned
 from teleclaude.tasks import ProcessWatch
 

@@ -336,7 +336,7 @@ class ReadOutput(Command[Chunk]):
     mutates = False
 
     id: Reference
-    stream: Literal["pty", "stdout", "stderr"] | None = None
+    stream: Literal["pty", "stdout", "stderr", "order"] | None = None
     from_: Annotated[int | None, Field(alias="from", ge=-(2**63), lt=2**63)] = None
     limit: Annotated[int, Field(ge=1, le=MAX_READ_BYTES)] = DEFAULT_READ_BYTES
     wait_ms: WaitMs = 0
@@ -386,7 +386,7 @@ class FollowOutput(Command[None]):
     mutates = False
 
     id: Reference
-    stream: Literal["pty", "stdout", "stderr"] | None = None
+    stream: Literal["pty", "stdout", "stderr", "order"] | None = None
     from_: Annotated[int | None, Field(alias="from", ge=-(2**63), lt=2**63)] = None
     format: Literal["raw", "text"] = "raw"
     mode: Literal["lossless", "latest"] = "lossless"

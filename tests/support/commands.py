@@ -81,6 +81,7 @@ class Commands:
         *,
         stdout: MemorySink | None = None,
         stderr: MemorySink | None = None,
+        order: MemorySink | None = None,
         **spec: object,
     ) -> Command:
         """Start ``script`` by sh, or ``argv``; the other fields are those of ``ExecutionSpec``."""
@@ -88,7 +89,8 @@ class Commands:
         request = ExecutionSpec(**{"cwd": self.cwd, "script": script, **spec})  # type: ignore[arg-type]
         prepared = await self.runner.prepare(request, f"e{os.getpid()}-{id(self)}-{self._count}")
         out, err, states = stdout or MemorySink(), stderr or MemorySink(), list[LiveState]()
-        execution = await self.runner.start(prepared, {"stdout": out, "stderr": err}, states.append)
+        sinks = {"stdout": out, "stderr": err} | ({} if order is None else {"order": order})
+        execution = await self.runner.start(prepared, sinks, states.append)
         return Command(execution, out, err, states)
 
     async def run(self, script: str | None = None, **spec: object) -> tuple[Outcome, Command]:

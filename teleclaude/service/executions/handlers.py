@@ -97,7 +97,9 @@ class Executions:
         require_local(command.computer, self._computer, operation=operation)
         connection = current_connection()
         if command.lifetime is Lifetime.CONNECTION and connection is None:
-            raise InvalidError("nothing here can be bound to a connection; use detached", operation=operation)
+            raise InvalidError(
+                "this request came by no connection that it could live by; use detached", operation=operation
+            )
         execution_id = new_id("E", self._clock)
         spec, prepared = await asyncio.to_thread(self._prepare, principal, command, execution_id)
         execution = Execution(

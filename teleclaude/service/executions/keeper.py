@@ -19,7 +19,7 @@ from teleclaude.model import (
     RunningState,
     StreamTotals,
 )
-from teleclaude.service.executions.live import STREAMS, ExecutionTable, LiveExecution, Running
+from teleclaude.service.executions.live import ORDER, STREAMS, ExecutionTable, LiveExecution, Running
 from teleclaude.service.executions.records import ExecutionRecords
 from teleclaude.service.executions.sinks import StreamSink
 from teleclaude.streams import StreamStore
@@ -66,7 +66,8 @@ class Keeper:
     async def open(self, execution: Execution) -> LiveExecution:
         """Record it durably and make it visible. Raises what the store raises; then there is nothing of it."""
         sinks = {
-            name: StreamSink(execution.id, name, self._streams.get(execution.id, name), self._tasks) for name in STREAMS
+            name: StreamSink(execution.id, name, self._streams.get(execution.id, name), self._tasks)
+            for name in (*STREAMS, ORDER)
         }
         live = LiveExecution(execution, sinks)
         fact = ExecutionCreated(command=shown_command(execution.spec), status=execution.state.name)
@@ -158,9 +159,7 @@ class Keeper:
 
 
 def _holes(live: LiveExecution) -> list[Fact]:
-    return [
-        OutputGap.of(name, Gap(0, 0, None, "not_kept")) for name, sink in live.sinks.items() if sink.fault is not None
-    ]
+    return [OutputGap.of(name, Gap(0, 0, None, "not_kept")) for name in STREAMS if live.sinks[name].fault is not None]
 
 
 def ended_fact(execution: Execution) -> ExecutionEnded:

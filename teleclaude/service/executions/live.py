@@ -11,6 +11,8 @@ from teleclaude.model import Execution, StreamTotals
 from teleclaude.service.executions.sinks import StreamSink
 
 STREAMS = ("stdout", "stderr")
+ORDER = "order"
+"""The stream that says in which order pieces of the others were read."""
 
 
 class Running(Protocol):

@@ -318,6 +318,28 @@ async def test_c26_without_a_place_for_output_the_command_runs_all_the_same() ->
         assert await output(client, good) == b"kept\n"
 
 
+async def test_c27_one_order_over_both_streams(client: Client, tmp_path: Path) -> None:
+    ended = await shell(client, "echo asking; sleep 0.1; echo oops >&2; sleep 0.1; echo going on")
+    lines = [json.loads(line) for line in (await output(client, ended, "order")).splitlines()]
+    assert lines == [
+        {"seq": 1, "stream": "stdout", "from": 0, "to": 7},
+        {"seq": 2, "stream": "stderr", "from": 0, "to": 5},
+        {"seq": 3, "stream": "stdout", "from": 7, "to": 16},
+    ]
+    async with client.http.get(client.url(f"/executions/{ended['id']}/record")) as response:
+        (tmp_path / "record.tar").write_bytes(await response.read())
+    contents = await asyncio.to_thread(_unpacked, tmp_path / "record.tar")
+    assert [json.loads(line) for line in contents["order"].splitlines()] == lines
+    plain = await shell(client, "echo one stream")
+    assert await output(client, plain, "order") == b""
+
+
+async def test_an_argument_that_is_too_large_has_one_code(client: Client) -> None:
+    argv = ["echo", "x" * 140_000]
+    for path, body in (("/executions", {"argv": argv}), ("/sessions", {"command": argv})):
+        assert (await client.post(path, body, expect=413))["code"] == "too_large"
+
+
 async def test_c29_start_end_and_overflow_are_logged_with_the_id(client: Client, daemon: DaemonProcess) -> None:
     ended = await shell(client, "seq 10000", max_output_bytes=100)
     lines = [json.loads(line) for line in daemon.log.splitlines() if line.startswith("{")]

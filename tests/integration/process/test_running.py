@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import os
 import resource
 import sys
@@ -348,6 +349,28 @@ async def test_c27_each_stream_keeps_its_order(commands: Commands) -> None:
     _, command = await commands.run("for i in $(seq 500); do echo o$i; echo e$i >&2; done")
     assert command.stdout.data.split() == [b"o%d" % number for number in range(1, 501)]
     assert command.stderr.data.split() == [b"e%d" % number for number in range(1, 501)]
+
+
+async def test_c27_one_order_over_both_streams(commands: Commands) -> None:
+    script = "for i in 1 2 3; do printf out; sleep 0.05; printf error >&2; sleep 0.05; done"
+    order = MemorySink()
+    command = await commands.start(script, order=order)
+    await command.outcome()
+    assert [json.loads(line) for line in order.data.splitlines()] == [
+        {"seq": 1, "stream": "stdout", "from": 0, "to": 3},
+        {"seq": 2, "stream": "stderr", "from": 0, "to": 5},
+        {"seq": 3, "stream": "stdout", "from": 3, "to": 6},
+        {"seq": 4, "stream": "stderr", "from": 5, "to": 10},
+        {"seq": 5, "stream": "stdout", "from": 6, "to": 9},
+        {"seq": 6, "stream": "stderr", "from": 10, "to": 15},
+    ]
+    assert order.closed == 1
+
+
+async def test_c27_an_order_that_cannot_be_kept_changes_nothing_else(commands: Commands) -> None:
+    command = await commands.start("echo x; sleep 0.1; echo y >&2; sleep 0.1; echo z", order=MemorySink(fails_after=0))
+    assert isinstance(await command.outcome(), CompletedState)
+    assert command.stdout.data == b"x\nz\n"
 
 
 async def test_e12_a_program_that_reads_or_wants_a_tty_does_not_hang(commands: Commands) -> None:
