@@ -20,7 +20,11 @@ def _file_name(text: str) -> str:
     return text
 
 
-FileName = Annotated[Line, Field(min_length=1, max_length=MAX_NAME_BYTES), AfterValidator(_file_name)]
+FileName = Annotated[
+    Line,
+    Field(min_length=1, max_length=MAX_NAME_BYTES, json_schema_extra={"pattern": r"^[^/\\\x00]+$"}),
+    AfterValidator(_file_name),
+]
 
 
 class FileView(View):
