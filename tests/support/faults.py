@@ -6,7 +6,7 @@ import json
 import re
 import subprocess
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -70,3 +70,12 @@ def small_disk(folder: Path, size: str) -> Iterator[Path]:
         yield folder
     finally:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def fill(path: Path) -> None:
+    """Write to ``path`` until nothing fits on its disk any more."""
+    with path.open("wb", buffering=0) as file:
+        for size in (1 << 20, 4096, 64, 1):
+            with suppress(OSError):
+                while file.write(b"x" * size):
+                    pass

@@ -17,18 +17,21 @@ log = structlog.get_logger(__name__)
 
 
 class Transcript:
-    """Takes the printed output of all cells, what comes after their ends, values and tracebacks. A transcript that
-    cannot be written costs nothing else.
+    """Takes the printed output of all cells, what comes after their ends, values and tracebacks. What cannot be written
+    costs nothing else, and leaves a named hole.
     """
 
     def __init__(self, session_id: str, stream: Stream, tasks: Tasks) -> None:
         self._session_id = session_id
+        self._stream = stream
         self._sink = StreamSink(session_id, "pty", stream, tasks)
-        self._broken = False
+        self._missing = False
 
     async def write(self, data: bytes) -> None:
-        if not self._broken:
-            self._broken = not await self._attempt(lambda: self._sink.write(data))
+        kept = await self._attempt(lambda: self._sink.write(data), quietly=self._missing)
+        if not kept:
+            await self._stream.name_hole("not_kept")
+        self._missing = not kept
 
     async def show(self, outcome: Outcome) -> None:
         """A value, or a traceback, in lines of its own; with all that came before it can be read from now on."""
@@ -43,11 +46,12 @@ class Transcript:
         """Make everything readable. Does nothing the second time."""
         await self._attempt(self._sink.close)
 
-    async def _attempt(self, work: Callable[[], Awaitable[None]]) -> bool:
+    async def _attempt(self, work: Callable[[], Awaitable[None]], *, quietly: bool = False) -> bool:
         try:
             await work()
         except (OSError, TeleclaudeError) as error:
-            log.warning("transcript_not_kept", session_id=self._session_id, error=str(error))
+            if not quietly:
+                log.warning("transcript_not_kept", session_id=self._session_id, error=str(error))
             return False
         return True
 

@@ -7,15 +7,13 @@ import json
 import os
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
 from tests.support.daemon import Client, DaemonProcess, daemon_process
-from tests.support.faults import small_disk
+from tests.support.faults import fill, small_disk
 from tests.support.wait import eventually
 
 
@@ -346,15 +344,6 @@ def _children(daemon: DaemonProcess) -> list[psutil.Process]:
         for child in psutil.Process(daemon.pid).children(recursive=True)
         if not child.name().startswith("tmux") and child.status() != "zombie"
     ]
-
-
-def fill(path: Path) -> None:
-    """Until nothing fits any more."""
-    with path.open("wb", buffering=0) as file:
-        for size in (1 << 20, 4096, 64, 1):
-            with suppress(OSError):
-                while file.write(b"x" * size):
-                    pass
 
 
 async def _has_status(client: Client, execution: Any, status: str) -> bool:
