@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -58,13 +58,25 @@ def _run(context: Context) -> int:
         if args.json:
             run.wait_quietly()
         else:
-            run.stream()
+            _stream(run)
     ended = client.call("GET", path, query={"wait_ms": int(END_SECONDS * 1000)}, patience=END_SECONDS)
     if args.json:
         context.out.json(ended)
     elif ended.get("status") not in ("completed", "failed") or ended.get("reason") not in (None, "nonzero_exit"):
         context.out.note(describe(ended))
+    for remark in () if args.json else cuts(ended):
+        context.out.note(remark)
     return exit_code(ended)
+
+
+def _stream(run: WatchedExecution) -> None:
+    try:
+        run.stream()
+    except BrokenPipeError:
+        # Here, its next output would have ended it.
+        with suppress(CliError):
+            run.cancel()
+        raise
 
 
 def run_body(args: argparse.Namespace, *, is_local: bool) -> dict[str, object]:
@@ -113,6 +125,14 @@ def describe(execution: dict[str, Any]) -> str:
     return " ".join(words)
 
 
+def cuts(execution: dict[str, Any]) -> Iterator[str]:
+    """What is missing of its output, a line for each stream."""
+    for name, totals in execution.get("streams", {}).items():
+        if totals.get("truncated"):
+            kept, total = totals["end"], totals["total"]
+            yield f"{name}: only {kept} of {total} bytes were kept; raise executions.max_output_bytes"
+
+
 class WatchedExecution:
     """One running execution, watched from here: Ctrl-C interrupts it, a second one ends it, as do TERM and HUP."""
 
@@ -155,6 +175,10 @@ class WatchedExecution:
             if found.get("completed_at"):
                 return
             self._pass_on()
+
+    def cancel(self) -> None:
+        """Ask for its end; does nothing when it has ended. Raises ``CliError``."""
+        self._control("cancel")
 
     def _follow(self, name: str, out: Output) -> None:
         args = self._context.args

@@ -17,6 +17,7 @@ import pytest
 
 from tests.support.daemon import Client, DaemonProcess
 from tests.support.executions import all_events, marked
+from tests.support.wait import eventually
 
 SECONDS = 20.0
 
@@ -98,6 +99,27 @@ async def test_json_is_the_execution(daemon: DaemonProcess) -> None:
     assert ended.code == 3
     assert (found["status"], found["exit_code"]) == ("failed", 3)
     assert found["streams"]["stdout"]["end"] == len("hidden\n")
+
+
+async def test_without_a_reader_the_command_ends(daemon: DaemonProcess, client: Client) -> None:
+    read, write = os.pipe()
+    async with started(daemon, "--", "yes", out=write) as process:
+        os.close(write)
+        assert os.read(read, 2) == b"y\n"
+        os.close(read)
+        assert await asyncio.wait_for(process.wait(), SECONDS) == 141
+
+    async def ended() -> bool:
+        return bool((await client.get("/executions"))["executions"][0]["completed_at"])
+
+    await eventually(ended)
+
+
+async def test_output_that_was_cut_is_said(daemon: DaemonProcess) -> None:
+    ended = await run(daemon, "--shell", "head -c 17000000 /dev/zero; exit 3")
+    assert (ended.code, len(ended.out)) == (3, 16 << 20)
+    assert b"stdout" in ended.err
+    assert b"16777216 of 17000000 bytes" in ended.err
 
 
 async def test_ctrl_c_interrupts_and_a_second_one_ends_it(daemon: DaemonProcess) -> None:
