@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ import pytest
 from tests.support.daemon import Client, DaemonProcess, daemon_process
 from tests.support.wait import eventually
 
-PROMPTS = 25
+PROMPTS = 20
+AGENTS = 10
 FAKE_AGENT = [sys.executable, "-m", "teleclaude.testing.fake_agent"]
 
 
@@ -41,26 +42,30 @@ def rows(record: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in record.read_text().splitlines()] if record.exists() else []
 
 
-def submitted(record: Path, count: int) -> bool:
-    return len(rows(record)) == count
-
-
 def prompts(record: Path) -> list[str]:
     return [row["prompt"] for row in rows(record)]
 
 
 async def test_every_prompt_is_submitted(record: Path) -> None:
+    """200 of 200, several agents at once: their programs compete for the machine as real ones do."""
     texts = [f"prompt {n}: what is {n} + {n}?" if n % 5 else f"first line {n}\nsecond line" for n in range(PROMPTS)]
-    async with with_agent(record) as (_, client):
-        made = await client.post("/sessions", {"agent": "fake", "name": "agent"})
+
+    async def converse(client: Client, name: str) -> str:
+        made = await client.post("/sessions", {"agent": "fake", "name": name})
         assert made["agent"]["name"] == "fake"
-        await client.wait("agent", text="? for help")
-        for number, text in enumerate(texts):
-            await client.text("agent", text)
-            await eventually(partial(submitted, record, number + 1))
-            await client.wait("agent", text="You said")
-    assert prompts(record) == texts
-    assert {row["conversation_id"] for row in rows(record)} == {made["agent"]["conversation_id"]}
+        await client.wait(name, text="? for help")
+        for text in texts:
+            await client.text(name, text)
+            said = f"You said: {text.splitlines()[0]}"
+            assert (await client.wait(name, text=said))["outcome"] == "matched", text
+        return str(made["agent"]["conversation_id"])
+
+    async with with_agent(record) as (_, client):
+        conversations = await asyncio.gather(*(converse(client, f"agent{n}") for n in range(AGENTS)))
+    assert len(set(conversations)) == AGENTS
+    for conversation in conversations:
+        given = [row["prompt"] for row in rows(record) if row["conversation_id"] == conversation]
+        assert given == texts
 
 
 async def test_without_a_delay_the_agent_takes_enter_for_a_line_break(record: Path) -> None:
