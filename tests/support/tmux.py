@@ -118,6 +118,16 @@ class Recorded:
         await eventually(seen, timeout)
         return self.output
 
+    async def shows_after(self, before: int, expected: bytes, timeout: float = 5) -> bytes:
+        """As ``shows``, of what comes after the first ``before`` bytes."""
+
+        def seen() -> bool:
+            assert expected in self.output[before:], self.output[before:][-500:]
+            return True
+
+        await eventually(seen, timeout)
+        return self.output[before:]
+
 
 async def start(panes: Panes, directory: Path, *command: str, name: str = "work", **fields: Any) -> Recorded:
     """Start ``command`` in a recorded pane."""

@@ -10,6 +10,8 @@ import signal
 import time
 from pathlib import Path
 
+import pytest
+
 from teleclaude.tasks import process_start_time
 from tests.support.daemon import Client, DaemonProcess, daemon_process
 from tests.support.wait import eventually
@@ -32,7 +34,8 @@ async def read_on(client: Client, session: str, offset: int) -> bytes:
         offset += len(data)
 
 
-async def test_twenty_kills_lose_and_repeat_nothing() -> None:
+@pytest.mark.timeout(180)  # twenty starts of a daemon take their time on a busy machine
+async def test_x1_twenty_kills_lose_and_repeat_nothing() -> None:
     chance = random.Random(7)
     async with daemon_process() as daemon:
         async with Client(daemon.socket) as client:
@@ -59,7 +62,7 @@ async def test_twenty_kills_lose_and_repeat_nothing() -> None:
         assert found == list(range(1, len(found) + 1))
 
 
-async def test_fifty_sessions_are_adopted_with_their_ids() -> None:
+async def test_x2_fifty_sessions_are_adopted_with_their_ids() -> None:
     async with daemon_process() as daemon:
         async with Client(daemon.socket) as client:
             made = await asyncio.gather(*(client.new(["cat"], name=f"s{n}") for n in range(50)))
@@ -72,7 +75,7 @@ async def test_fifty_sessions_are_adopted_with_their_ids() -> None:
             assert (await client.wait("s49", text="still here\nstill here"))["outcome"] == "matched"
 
 
-async def test_output_and_exit_while_the_daemon_is_away() -> None:
+async def test_x3_output_and_exit_while_the_daemon_is_away() -> None:
     async with daemon_process() as daemon:
         go = daemon.home / "go"
         async with Client(daemon.socket) as client:
@@ -94,7 +97,7 @@ async def test_output_and_exit_while_the_daemon_is_away() -> None:
             assert numbers(await client.all_output(pane)) == list(range(1, 50001))
 
 
-async def test_a_stopped_tmux_is_said_and_recovers() -> None:
+async def test_x10_a_stopped_tmux_is_said_and_recovers() -> None:
     async with (
         daemon_process({"TELECLAUDE_TMUX__COMMAND_TIMEOUT_MS": "500"}) as daemon,
         Client(daemon.socket) as client,
@@ -130,7 +133,7 @@ async def test_a_stopped_tmux_is_said_and_recovers() -> None:
         assert "no " not in text
 
 
-async def test_a_killed_tmux_loses_sessions_but_not_their_output() -> None:
+async def test_x12_a_killed_tmux_loses_sessions_but_not_their_output() -> None:
     async with daemon_process() as daemon, Client(daemon.socket) as client:
         made = await client.new(["bash", "-c", "seq 1 1000; exec cat"], name="seq")
         await client.wait("seq", text="1000\n")
@@ -155,7 +158,7 @@ async def test_a_killed_tmux_loses_sessions_but_not_their_output() -> None:
         assert (await client.wait("new", text="alive"))["outcome"] == "matched"
 
 
-async def test_a_killed_pane_leaves_an_exit_record(  # pane's own process, from outside
+async def test_x14_a_killed_pane_leaves_an_exit_record(  # pane's own process, from outside
 ) -> None:
     async with daemon_process() as daemon, Client(daemon.socket) as client:
         await client.new(["cat"], name="cat")
@@ -167,7 +170,7 @@ async def test_a_killed_pane_leaves_an_exit_record(  # pane's own process, from 
         assert ended["at"] is not None
 
 
-async def test_sigterm_in_the_middle_of_work_ends_in_order() -> None:
+async def test_x44_sigterm_in_the_middle_of_work_ends_in_order() -> None:
     async with daemon_process() as daemon:
         async with Client(daemon.socket) as client:
             await client.new(PRINT_NUMBERS, name="numbers")
@@ -189,7 +192,7 @@ async def test_sigterm_in_the_middle_of_work_ends_in_order() -> None:
             assert (await client.get("/sessions/numbers"))["state"] == "running"
 
 
-async def test_a_client_that_never_reads_harms_nobody(tmp_path: Path) -> None:
+async def test_x39_a_client_that_never_reads_harms_nobody(tmp_path: Path) -> None:
     async with daemon_process() as daemon, Client(daemon.socket) as client:
         await client.new(["bash", "-c", "yes | head -c 60000000; exec cat"], name="flood")
         _, writer = await asyncio.open_unix_connection(str(daemon.socket))
@@ -206,7 +209,7 @@ async def test_a_client_that_never_reads_harms_nobody(tmp_path: Path) -> None:
         await client.delete("/sessions/flood")
 
 
-async def test_a_second_daemon_is_refused_and_names_the_first() -> None:
+async def test_x45_a_second_daemon_is_refused_and_names_the_first() -> None:
     async with daemon_process() as daemon:
         second = DaemonProcess(daemon.home, {"TELECLAUDE_TMUX__SOCKET_NAME": daemon.tmux_socket})
         second.log_path = daemon.home / "second.log"
@@ -215,7 +218,7 @@ async def test_a_second_daemon_is_refused_and_names_the_first() -> None:
         assert str(daemon.pid) in second.log
 
 
-async def test_a_killed_recorder_is_named_as_a_gap_and_replaced() -> None:
+async def test_x6_a_killed_recorder_is_named_as_a_gap_and_replaced() -> None:
     async with daemon_process() as daemon, Client(daemon.socket) as client:
         made = await client.new(["bash", "-c", "stty -echo; exec cat"], name="cat")
         await client.text("cat", "before")
@@ -251,7 +254,7 @@ async def test_garbage_on_the_socket_harms_nobody() -> None:
         assert (await client.get("/health"))["status"] == "ok"
 
 
-async def test_a_daemon_that_meets_a_stopped_tmux_adopts_once_it_answers() -> None:
+async def test_x10_a_daemon_that_meets_a_stopped_tmux_adopts_once_it_answers() -> None:
     async with daemon_process({"TELECLAUDE_TMUX__COMMAND_TIMEOUT_MS": "500"}) as daemon:
         async with Client(daemon.socket) as client:
             made = [await client.new(["bash", "-c", "stty -echo; exec cat"], name=f"s{n}") for n in range(3)]
@@ -289,7 +292,7 @@ async def test_a_daemon_that_meets_a_stopped_tmux_adopts_once_it_answers() -> No
             assert {session["id"] for session in listed} == {session["id"] for session in made}
 
 
-async def test_a_recorder_killed_in_silence_is_replaced_before_the_next_word() -> None:
+async def test_x6_a_recorder_killed_in_silence_is_replaced_before_the_next_word() -> None:
     async with daemon_process() as daemon, Client(daemon.socket) as client:
         await client.new(["bash", "-c", "stty -echo; exec cat"], name="cat")
         await client.text("cat", "before")

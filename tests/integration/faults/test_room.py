@@ -11,7 +11,7 @@ BUDGET = 10 * SEGMENT
 LINES = 60_000
 
 
-async def test_the_disk_budget_takes_the_oldest_of_all_and_names_what_is_gone() -> None:
+async def test_x18_the_disk_budget_takes_the_oldest_of_all_and_names_what_is_gone() -> None:
     environ = {
         "TELECLAUDE_SESSIONS__SEGMENT_BYTES": str(SEGMENT),
         "TELECLAUDE_SESSIONS__DISK_BYTES": str(BUDGET),
