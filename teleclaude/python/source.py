@@ -20,6 +20,8 @@ _MODULES = (
 
 BOOTSTRAP = f"""\
 import sys
+if sys.version_info < (3, 9):
+    sys.exit("Python 3.9 or newer is needed, and this is " + sys.version.split()[0])
 if sys.path[:1] == [""]:
     del sys.path[0]
 import io, json, types

@@ -43,10 +43,6 @@ asyncio.run(main())
 """
 
 
-def _minor(interpreter: Path) -> int:
-    return int(interpreter.parts[-3].split(".")[1])
-
-
 def alive(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
@@ -302,11 +298,13 @@ async def test_a_worker_that_breaks_the_protocol_is_ended(python: Driven) -> Non
     assert await python.value("1+1") == 2
 
 
-_OTHERS = sorted(
-    path
-    for version in ("3.9", "3.10", "3.12", "3.13")
-    for path in Path("/").glob(f"root/.pyenv/versions/{version}.*/bin/python")
-)
+def _installed(*versions: str) -> list[Path]:
+    """Those of pyenv, where it is in use."""
+    homes = (Path.home() / ".pyenv/versions").glob("*/bin/python")
+    return sorted(home for home in homes if home.parts[-3].startswith(tuple(f"{version}." for version in versions)))
+
+
+_OTHERS, _OLD = _installed("3.9", "3.10", "3.12", "3.13"), _installed("2.7", "3.6", "3.8")
 
 
 @pytest.mark.parametrize("interpreter", _OTHERS, ids=lambda path: str(path.parts[-3]))
@@ -318,3 +316,9 @@ async def test_other_interpreters_serve_as_well(sessions: Sessions, interpreter:
     await cell.running.interrupt()
     await cell.outcome()
     assert await python.value("len(x)") == 2
+
+
+@pytest.mark.parametrize("interpreter", _OLD, ids=lambda path: str(path.parts[-3]))
+async def test_interpreters_that_are_too_old_are_told_so(sessions: Sessions, interpreter: Path) -> None:
+    with pytest.raises(UnavailableError, match=r"Python 3\.9 or newer is needed, and this is \d"):
+        await sessions.start(interpreter=str(interpreter))
