@@ -18,7 +18,9 @@ EXECUTION = (Media(handlers.JSON, executions.ExecutionView),)
 async def start(exchange: Exchange) -> web.Response:
     command = await exchange.command(executions.StartExecution)
     reply = cast(executions.ExecutionView, await exchange.call(command))
-    return handlers.view(exchange, reply, status=exchange.route.status, Location=f"{PREFIX}/executions/{reply.id}")
+    there = command.computer not in (None, exchange.surface.context.computer)
+    reference = f"{command.computer}%2F{reply.id}" if there else reply.id
+    return handlers.view(exchange, reply, status=exchange.route.status, Location=f"{PREFIX}/executions/{reference}")
 
 
 async def start_plan(exchange: Exchange) -> web.Response:

@@ -78,7 +78,9 @@ async def create(exchange: Exchange) -> web.Response:
     kind = exchange.route.command
     assert kind is not None
     reply = cast(SessionView, await exchange.call(await exchange.command(kind)))
-    return view(exchange, reply, status=exchange.route.status, Location=f"{PREFIX}/sessions/{reply.id}")
+    here = exchange.surface.context.computer
+    reference = reply.id if reply.computer == here else f"{reply.computer}%2F{reply.id}"
+    return view(exchange, reply, status=exchange.route.status, Location=f"{PREFIX}/sessions/{reference}")
 
 
 async def output(exchange: Exchange) -> web.Response:

@@ -12,10 +12,13 @@ from urllib.parse import urlencode
 from teleclaude.cli.endpoint import Endpoint
 from teleclaude.cli.failure import ABSENT, BAD_CONFIG, TRY_AGAIN, CliError, ConnectionFailedError, refusal_of
 from teleclaude.cli.sse import EventParser, ServerEvent
+from teleclaude.cli.websocket import WebSocket, upgrade_headers
 
 CONNECT_SECONDS = 2.0
 ANSWER_SECONDS = 15.0
 SILENCE_SECONDS = 45.0  # three of the comments that keep a quiet stream alive
+PING_SECONDS = 150.0  # more than two of the pings that keep a quiet WebSocket alive
+SWITCHING = 101
 MAX_BODY_BYTES = 64 << 20
 _PIECE_BYTES = 64 << 10
 
@@ -68,6 +71,23 @@ class Client:
             headers["Last-Event-ID"] = last_id
         with self._exchange("GET", path, query=query, headers=headers, timeout=SILENCE_SECONDS) as response:
             yield self._events(response)
+
+    @contextmanager
+    def websocket(self, path: str, *, query: Query) -> Iterator[WebSocket]:
+        """A WebSocket; silence for longer than the daemon's pings are apart is its end."""
+        connection = self._endpoint.open(CONNECT_SECONDS)
+        try:
+            self._connect(connection)
+            connected = connection.sock
+            assert connected is not None
+            connected.settimeout(ANSWER_SECONDS)
+            response = self._send(connection, "GET", self._target(path, query), None, upgrade_headers())
+            if response.status != SWITCHING:
+                raise self._refusal(response)
+            connected.settimeout(PING_SECONDS)
+            yield WebSocket(connected, response.fp)
+        finally:
+            connection.close()
 
     @contextmanager
     def _exchange(

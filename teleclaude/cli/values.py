@@ -50,6 +50,17 @@ def variable(text: str) -> tuple[str, str]:
     return name, value
 
 
+def beside(reference: str, name: str) -> str:
+    """``name`` on the computer that ``reference`` is on."""
+    computer, slash, _ = reference.rpartition("/")
+    return f"{computer}{slash}{name}"
+
+
+def execution_path(reference: str) -> str:
+    """``/executions/{id}`` for an id or ``computer/id``."""
+    return f"/executions/{quote(reference, safe='')}"
+
+
 def session_path(reference: str, *more: str) -> str:
     """``/sessions/{id}/…`` for an id, a name or ``computer/name``. Raises ``UsageError`` for what no path can carry."""
     if reference in ("", ".", ".."):

@@ -158,7 +158,7 @@ def build_core(parts: Parts) -> Core:
         clock=clock,
         purge=sessions.purge,
     )
-    remote = Remote(computer)
+    remote = Remote(computer, tasks)
     places = Places(computer=computer, settings=settings, clock=clock, sessions=lambda: len(table), peers=remote.peers)
     health = Health({**_probes(parts, breaker), "executions": executions.check, "python": python.check})
     hub = Service(

@@ -103,8 +103,9 @@ class Journal:
 
 
 def _digest(command: Command[Any]) -> str:
-    body = command.model_dump_json(by_alias=True)
-    return hashlib.sha256(f"{command.operation}\n{body}".encode()).hexdigest()
+    raw = {name: value for name, value in command if isinstance(value, bytes)}
+    body = command.model_dump_json(by_alias=True, exclude=set(raw))
+    return hashlib.sha256(b"".join((f"{command.operation}\n{body}".encode(), *raw.values()))).hexdigest()
 
 
 def _replay(row: receipts.Keyed, command: Command[Any], digest: str) -> Any:

@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, NamedTuple, TypeVar
 
-from teleclaude.api import Fabric, OutputFollower, Peer
-from teleclaude.errors import ConflictError, ForbiddenError, NotFoundError, UnavailableError
-from teleclaude.model import Principal, is_name
+import structlog
+
+from teleclaude.api import Connection, Fabric, OutputFollower, Peer, Tasks, current_connection
+from teleclaude.errors import (
+    ConflictError,
+    ForbiddenError,
+    InvalidError,
+    NotFoundError,
+    TeleclaudeError,
+    UnavailableError,
+)
+from teleclaude.model import Lifetime, Principal, is_name
 from teleclaude.service.output import TextFollower
 from teleclaude.wire import remote as wire
 from teleclaude.wire.base import Command
-from teleclaude.wire.executions import ListExecutions, StartExecution
-from teleclaude.wire.sessions import CreateSession, FollowOutput, ListSessions
+from teleclaude.wire.executions import CancelExecution, GetExecution, ListExecutions, StartExecution
+from teleclaude.wire.sessions import CreateSession, FollowOutput, ListSessions, SessionList, SessionView
+
+log = structlog.get_logger(__name__)
 
 R = TypeVar("R")
 
+OWNER = "remote"
+LOOK_MS = 5000
 NODE = "node:"
 """How the principals of other computers begin."""
 
@@ -34,8 +48,9 @@ class Destination(NamedTuple):
 class Remote:
     """Commands addressed to other computers, by the one link that is attached."""
 
-    def __init__(self, computer: str) -> None:
+    def __init__(self, computer: str, tasks: Tasks) -> None:
         self._computer = computer
+        self._tasks = tasks
         self._fabric: Fabric | None = None
 
     def attach(self, fabric: Fabric) -> Callable[[], None]:
@@ -87,7 +102,20 @@ class Remote:
         """See ``Fabric.call``; ``key`` is the client's own."""
         fabric = self._link(principal, destination)
         own = None if key is None else hashlib.sha256(f"{principal.name}\0{key}".encode()).hexdigest()
-        return await fabric.call(destination.computer, principal, destination.command, key=own)
+        command = destination.command
+        connection = current_connection()
+        is_bound = isinstance(command, StartExecution) and command.lifetime is Lifetime.CONNECTION
+        if is_bound:
+            if connection is None:
+                raise InvalidError(
+                    "nothing here can be bound to a connection; use detached", operation=command.operation
+                )
+            command = command.model_copy(update={"lifetime": Lifetime.DETACHED})
+        reply = await fabric.call(destination.computer, principal, command, key=own)
+        if is_bound and connection is not None:
+            bound = _bound(fabric, destination.computer, principal, reply.id, connection)
+            self._tasks.spawn(bound, name=f"bound {reply.id}", owner=OWNER)
+        return _from_afar(reply)
 
     @asynccontextmanager
     async def follow(
@@ -111,3 +139,32 @@ class Remote:
                 operation=operation,
             )
         return self._fabric
+
+
+def _from_afar(reply: Any) -> Any:
+    """What only means something on the other computer is left out."""
+    if isinstance(reply, SessionView):
+        return reply.model_copy(update={"attach": None})
+    if isinstance(reply, SessionList):
+        return SessionList(sessions=[_from_afar(session) for session in reply.sessions])
+    return reply
+
+
+async def _bound(fabric: Fabric, computer: str, principal: Principal, execution: str, connection: Connection) -> None:
+    """End an execution over there once the connection that it is bound to is lost."""
+    lost = asyncio.Event()
+    forget = connection.on_lost(lost.set)
+    try:
+        while not lost.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_MS / 1000):
+                    await lost.wait()
+            if not lost.is_set():
+                found = await fabric.call(computer, principal, GetExecution(id=execution))
+                if found.completed_at is not None:
+                    return
+        await fabric.call(computer, principal, CancelExecution(id=execution))
+    except TeleclaudeError as error:
+        log.warning("bound_execution_out_of_reach", computer=computer, execution_id=execution, error=str(error))
+    finally:
+        forget()

@@ -93,11 +93,12 @@ def base_name(spec: SessionSpec) -> str:
 
 
 def check_directory(cwd: str | None, principal: Principal, config: Config, *, operation: str) -> str:
-    """An absolute, existing, enterable directory; the home directory when none was given.
+    """An absolute, existing, enterable directory; when none was given the home directory, or the first trusted one for
+    whom that is out of bounds.
 
     Below owner, a session starts in one of ``computer.trusted_dirs`` or beneath.
     """
-    path = cwd if cwd is not None else str(Path.home())
+    path = cwd if cwd is not None else _default_directory(principal, config)
     if not Path(path).is_absolute():
         raise InvalidError(f"cwd {path!r} is not an absolute path", operation=operation)
     if not Path(path).is_dir():
@@ -113,6 +114,14 @@ def check_directory(cwd: str | None, principal: Principal, config: Config, *, op
                 operation=operation,
             )
     return path
+
+
+def _default_directory(principal: Principal, config: Config) -> str:
+    trusted = [Path(entry.path) for entry in config.computer.trusted_dirs]
+    home = Path.home()
+    if principal.role >= Role.OWNER or not trusted or any(home.is_relative_to(root) for root in trusted):
+        return str(home)
+    return str(trusted[0])
 
 
 def check_env(env: Mapping[str, str], principal: Principal, *, operation: str) -> None:

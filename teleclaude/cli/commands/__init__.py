@@ -6,6 +6,7 @@ from teleclaude.cli.command import Command
 from teleclaude.cli.commands import (
     attach,
     completion,
+    computers,
     create,
     end,
     keyboard,
@@ -28,6 +29,7 @@ COMMANDS: tuple[Command, ...] = (
     serving.VERSION,
     completion.COMPLETION,
     token.TOKEN,
+    computers.COMPUTERS,
     create.NEW,
     create.ADOPT,
     listing.LS,

@@ -15,7 +15,8 @@ from teleclaude.cli.values import session_path
 
 def _configure(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Show the session in this terminal. Detach with tmux's own keys (Ctrl-b d); the session goes on."
+        "Show the session in this terminal. Detach with tmux's own keys (Ctrl-b d), or with Ctrl-] if it is on another "
+        "computer; the session goes on."
     )
     parser.add_argument("name", metavar="NAME", help="the session")
 
@@ -26,12 +27,25 @@ def _attach(context: Context) -> int:
     if not context.client.is_local:
         # The words to run come from the daemon: only our own may name them.
         raise UsageError("attach works with the daemon of this computer only; run it there, over ssh for example")
-    argv = attach_argv(context.client.call("GET", session_path(context.args.name)))
+    session = context.client.call("GET", session_path(context.args.name))
+    if is_faraway(context.args.name, session):
+        from teleclaude.cli.faraway import show_faraway  # noqa: PLC0415 - termios is not needed for anything else
+
+        if context.args.json:
+            raise UsageError("--json shows the command for a session of this computer; attach without it")
+        return show_faraway(context.client, context.out, context.args.name)
+    argv = attach_argv(session)
     if context.args.json:
         context.out.json({"argv": argv})
     else:
         _become(argv)
     return OK
+
+
+def is_faraway(reference: str, session: dict[str, Any]) -> bool:
+    """Whether it is a live terminal that no program here can show."""
+    is_live = session.get("state") in ("starting", "running", "handing_off")
+    return "/" in reference and is_live and session.get("kind") == "terminal" and session.get("attach") is None
 
 
 def attach_argv(session: dict[str, Any]) -> list[str]:

@@ -14,7 +14,7 @@ from teleclaude.cli.escapes import plain
 from teleclaude.cli.failure import OK, REFUSED, TIMED_OUT, CliError, RefusedError, UsageError
 from teleclaude.cli.output import Output
 from teleclaude.cli.questions import Questions
-from teleclaude.cli.values import seconds, session_path
+from teleclaude.cli.values import beside, execution_path, seconds, session_path
 
 END_SECONDS = 15.0
 MAX_CODE_BYTES = 8 << 20
@@ -52,7 +52,7 @@ def _py(context: Context) -> int:
         return exit_code(cells.run(code, ask=context.args.code is not None and not context.args.json))
     finally:
         if is_ours:
-            context.client.call("DELETE", session_path(session["id"]), query={"purge": "true"})
+            context.client.call("DELETE", session_path(_reference(context, session)), query={"purge": "true"})
 
 
 def _session(context: Context) -> tuple[dict[str, Any], bool]:
@@ -80,18 +80,24 @@ def _new_body(context: Context) -> dict[str, object]:
     return {key: value for key, value in given.items() if value}
 
 
+def _reference(context: Context, session: dict[str, Any]) -> str:
+    return beside(context.args.name or "", session["id"])
+
+
 class _Cells:
     """Runs one cell after the other and shows what comes of it."""
 
     def __init__(self, context: Context, session: dict[str, Any]) -> None:
         self._context = context
         self._session = session
+        self._reference = _reference(context, session)
         self._errors = Output(sys.stderr, sys.stderr)
 
     def run(self, code: str, *, ask: bool) -> dict[str, Any]:
         """One cell; answers the execution, which has ended."""
         context = self._context
-        if not ask:
+        if not ask or "/" in self._reference:
+            # Its questions are told by the events of its own computer, which do not come here.
             ended = self._follow(code)
         else:
             with Questions(context.client, context.out, self._session["id"]) as questions:
@@ -105,8 +111,8 @@ class _Cells:
         if context.args.timeout is not None:
             body["timeout_ms"] = max(1, round(context.args.timeout * 1000))
         with PassedOn() as signals:
-            started = context.client.call("POST", session_path(self._session["id"], "executions"), body=body)
-            path = f"/executions/{started.get('id')}"
+            started = context.client.call("POST", session_path(self._reference, "executions"), body=body)
+            path = execution_path(beside(self._reference, str(started.get("id"))))
             watched = WatchedExecution(context, path, signals, between)
             if context.args.json:
                 watched.wait_quietly()

@@ -18,7 +18,7 @@ from teleclaude.cli.failure import OK, REFUSED, TIMED_OUT, CliError, RefusedErro
 from teleclaude.cli.follow import Follower
 from teleclaude.cli.output import Output
 from teleclaude.cli.record import Record
-from teleclaude.cli.values import seconds, variable
+from teleclaude.cli.values import execution_path, seconds, variable
 
 NOT_STARTED = 126  # as the shell's for what cannot be executed
 MAX_INPUT_BYTES = 1 << 20
@@ -37,6 +37,7 @@ Run a command and stream both of its streams. Words after -- are the program and
 def _configure(parser: argparse.ArgumentParser) -> None:
     parser.description = _HELP
     parser.add_argument("--shell", metavar="LINE", help="a command line for the shell, instead of words after --")
+    parser.add_argument("--computer", metavar="NAME", help="run it on that computer")
     parser.add_argument("--timeout", metavar="S", type=seconds, help="end it after so many seconds")
     parser.add_argument("--cwd", metavar="DIR", help="where it runs (default: the current directory)")
     parser.add_argument(
@@ -53,7 +54,7 @@ def _run(context: Context) -> int:
         body["stdin"] = _read_input()
     with PassedOn() as signals:
         started = client.call("POST", "/executions", body=body)
-        path = f"/executions/{started.get('id')}"
+        path = execution_path(f"{args.computer}/{started.get('id')}" if args.computer else str(started.get("id")))
         run = WatchedExecution(context, path, signals)
         if args.json:
             run.wait_quietly()
@@ -86,8 +87,11 @@ def run_body(args: argparse.Namespace, *, is_local: bool) -> dict[str, object]:
     if args.words is not None and not args.words:
         raise UsageError("a command is missing after --")
     body: dict[str, object] = {"argv": args.words} if args.words is not None else {"script": args.shell}
-    if args.cwd is not None or is_local:
-        body["cwd"] = str(Path(args.cwd or Path.cwd()).absolute()) if is_local else args.cwd
+    is_here = is_local and not args.computer
+    if args.computer:
+        body["computer"] = args.computer
+    if args.cwd is not None or is_here:
+        body["cwd"] = str(Path(args.cwd or Path.cwd()).absolute()) if is_here else args.cwd
     if args.env:
         body["env"] = dict(args.env)
     if args.timeout is not None:

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from teleclaude.api import current_connection
@@ -120,8 +119,7 @@ class Executions:
         self, principal: Principal, command: wire.StartExecution, execution_id: str
     ) -> tuple[ExecutionSpec, Prepared]:
         check_env(command.env, principal, operation=command.operation)
-        cwd = command.cwd if command.cwd is not None else str(Path.home())
-        check_directory(cwd, principal, self._settings.current, operation=command.operation)
+        cwd = check_directory(command.cwd, principal, self._settings.current, operation=command.operation)
         spec = command.spec(cwd)
         return spec, self._commands.prepare(spec, execution_id)
 
