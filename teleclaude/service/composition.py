@@ -209,7 +209,7 @@ def _probes(parts: Parts, breaker: SpawnBreaker) -> Mapping[str, Probe]:
         return Check(ok=True, detail="ok")
 
     async def store() -> Check:
-        await parts.database.write(lambda _connection: None)
+        await parts.database.probe()
         recovered = parts.database.recovered_from
         return Check(ok=True, detail=f"a damaged database was set aside as {recovered}" if recovered else "ok")
 
