@@ -100,9 +100,16 @@ class Service:
             raise
 
     async def call(self, principal: Principal, command: Command[R], *, key: str | None = None) -> R:
-        """See ``Hub.call``. A command that changes something runs to its end even when the caller goes away."""
+        """See ``Hub.call``. A command that changes something runs to its end even when the caller goes away, and is
+        accounted for by that end.
+        """
+        if not command.mutates:
+            return cast(R, await self._done(principal, command, key))
+        return cast(R, await self._to_its_end(command.operation, lambda: self._done(principal, command, key)))
+
+    async def _done(self, principal: Principal, command: Command[Any], key: str | None) -> Any:
         with self._accounted(principal, command):
-            return cast(R, await self._route(principal, command, key))
+            return await self._route(principal, command, key)
 
     @contextmanager
     def _accounted(self, principal: Principal, command: Command[Any]) -> Iterator[None]:
@@ -160,11 +167,8 @@ class Service:
                 operation=command.operation,
             )
         if key is None:
-            return await self._to_its_end(command.operation, effect)
-        return await self._to_its_end(
-            command.operation,
-            lambda: self._journal.once(principal.name, key, command, effect, elsewhere=destination is not None),
-        )
+            return await effect()
+        return await self._journal.once(principal.name, key, command, effect, elsewhere=destination is not None)
 
     def _there(self, destination: Destination, key: str | None) -> Handler:
         async def ask(principal: Principal, _command: Command[Any]) -> Any:

@@ -13,7 +13,8 @@ from urllib.parse import quote
 import pytest
 
 from tests.integration.rest.served import wire
-from tests.support.daemon import Client
+from tests.support.daemon import Client, daemon_process
+from tests.support.faults import small_disk
 from tests.support.outside import Outside, outside_daemon, shared_outside_daemon
 from tests.support.wait import eventually
 
@@ -75,6 +76,17 @@ async def test_f1_f7_names_that_lead_elsewhere(drop: Drop, name: str) -> None:
     assert (await drop.put(name))[0] == 422
     assert (await drop.get(name))[0] == 422
     assert await drop.names() == []
+
+
+@pytest.mark.parametrize("name", ["../../token", "../../teleclaude.db", "../../../.bashrc", "~/.ssh/authorized_keys"])
+async def test_f7_our_own_files_and_the_users(drop: Drop, name: str) -> None:
+    token = await drop.outside.new_token("hand")
+    before = (drop.outside.daemon.state / "token").read_bytes()
+    path = f"{drop.path}/{quote(name, safe='')}?overwrite=true"
+    assert (await drop.outside.ask("PUT", path, token=token, data=b"x", headers=OCTETS))[0] == 422
+    assert (drop.outside.daemon.state / "token").read_bytes() == before
+    assert not (drop.outside.daemon.home / ".bashrc").exists()
+    await drop.outside.revoke("hand")
 
 
 async def test_f1_dots_in_the_path(drop: Drop) -> None:
@@ -159,6 +171,20 @@ async def test_f9_a_file_too_large_leaves_nothing(drop: Drop) -> None:
     assert status == 413
     assert await drop.names() == []
     assert not drop.folder.exists() or drop.incoming() == []
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can make a small disk")
+async def test_f9_a_full_disk_leaves_nothing() -> None:
+    async with daemon_process() as daemon, Client(daemon.socket) as client:
+        made = await client.new("cat", name="holder")
+        with small_disk(daemon.state / "files", "256k"):
+            url = client.url("/sessions/holder/files/large")
+            async with client.http.put(url, data=bytes(1_000_000)) as response:
+                assert (response.status, (await response.json())["code"]) == (507, "no_space")
+            assert (await client.get("/sessions/holder/files"))["files"] == []
+            assert list((daemon.state / "files" / made["id"] / "incoming").iterdir()) == []
+            async with client.http.put(client.url("/sessions/holder/files/small"), data=b"fits") as response:
+                assert response.status == 201
 
 
 async def test_f10_a_growing_file_is_read_as_it_was(drop: Drop) -> None:
