@@ -16,12 +16,14 @@ const RETRY_MS = 1500;
 class Desk {
   #over = new AbortController();
   #fresh = null;
+  #up = false;
 
   constructor(api, who) {
     this.api = api;
     this.sessions = new Sessions(api, {
       changed: () => this.#changed(),
       link: (up) => this.#link(up),
+      stalled: () => this.stage.refresh(),
       failed: (error) => say($("link"), error.message),
     });
     this.list = new SessionListView(this.sessions);
@@ -55,11 +57,13 @@ class Desk {
   }
 
   #link(up) {
+    this.#up = up;
     say($("link"), up ? "" : "the daemon is away; trying again…");
     document.body.classList.toggle("away", !up);
   }
 
   #changed() {
+    if (this.#up) say($("link"), "");
     this.list.show(this.stage.id);
     if (this.stage.id === null) this.#choose();
     this.stage.update();
@@ -75,8 +79,8 @@ class Desk {
   #choose() {
     const id = decodeURIComponent(location.hash.slice(1));
     const session = this.sessions.get(id);
-    document.body.dataset.view = id ? "session" : "list";
-    if (!id) document.title = "teleclaude";
+    document.body.dataset.view = session ? "session" : "list";
+    if (!session) document.title = "teleclaude";
     if (!session) this.stage.leave();
     else if (this.stage.id !== id) this.stage.show(session, {fit: this.#fresh === id});
     this.list.show(this.stage.id);

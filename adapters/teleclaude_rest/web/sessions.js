@@ -14,7 +14,7 @@ export class Sessions {
   #loading = false;
   #again = false;
 
-  /** `on.changed()`, `on.link(up)`: whether the daemon is there, `on.failed(error)`. */
+  /** `on.changed()`, `on.link(up)`: whether the daemon is there, `on.stalled()`: the network went silent, `on.failed(error)`. */
   constructor(api, on) {
     this.api = api;
     this.on = on;
@@ -32,6 +32,7 @@ export class Sessions {
       lost: (error) => {
         this.on.link(false);
         if (error instanceof ApiError) this.on.failed(error);
+        if (error?.name === "AbortError") this.on.stalled();
       },
     });
     const timer = setInterval(() => document.hidden || this.refresh(), REFRESH_MS);

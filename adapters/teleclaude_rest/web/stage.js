@@ -34,8 +34,6 @@ export class Stage {
     $("find").onclick = () => ($("search").hidden ? this.#search() : this.#closeSearch());
     $("close").onclick = () => this.#close();
     $("restart").onclick = () => this.#restart();
-    const controls = () => document.documentElement.style.setProperty("--controls", `${$("controls").offsetHeight}px`);
-    new ResizeObserver(controls).observe($("controls"));
   }
 
   get id() {
@@ -103,7 +101,9 @@ export class Stage {
     this.#sized(open, session);
     if (wasOver && !isOver(session)) {
       this.notices.remove("end");
+      open.view?.renew();
       open.tty?.run();
+      this.#resync(open);
     }
   }
 
@@ -212,7 +212,7 @@ export class Stage {
     $("restart").hidden = !may("session.restart") || session.state === "handed_off";
     $("restart").textContent = over ? "Start again" : "Restart";
     $("readonly").hidden = canSend || over;
-    say($("readonly"), `Read only: the token ${this.who.name} has the role ${this.who.role}${this.who.verbs ? " for some operations" : ""} and may not type here.`);
+    say($("readonly"), `Read only: ${this.who.name.replace(/^token:/, "the token ")} may watch, and not type (${this.who.role}${this.who.verbs ? ", some operations only" : ""}).`);
     if (this.#open?.view) this.#open.view.terminal.options.disableStdin = !this.#mayType(session);
     if ($("controls").hidden || this.#open === null || this.#open.box) return;
     this.#open.keys = new KeyRow($("keys"), (keys) => this.#press(keys));
@@ -325,6 +325,7 @@ export class Stage {
   }
 
   async #link(address) {
+    if (!/^https?:/i.test(address)) return;
     const answer = await ask({title: "Open this link?", text: address, yes: "Open"});
     if (answer !== null) window.open(address, "_blank", "noopener,noreferrer");
   }

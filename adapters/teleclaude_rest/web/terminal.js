@@ -6,7 +6,7 @@ import {isReport, silence} from "./silence.js";
 
 const FONT = 'ui-monospace, "JetBrains Mono", "DejaVu Sans Mono", Menlo, Consolas, "Liberation Mono", monospace';
 const FONT_PX = 14;
-const SMALLEST_PX = 8;
+const SMALLEST_PX = 9;
 const SCROLLBACK = 10000;
 /** Bytes that wait to be shown: above the first nothing more is asked for, below the second it is again. */
 const MUCH = 4 << 20;
@@ -14,6 +14,9 @@ const LITTLE = 512 << 10;
 /** So many bytes are given to the terminal at a time; the place of each piece is remembered. */
 const PIECE = 4096;
 const PLACES = 4000;
+
+/** Ends a sequence, the other screen, mouse reports and pasting in brackets; shows the cursor. */
+const RENEWED = "\x18\x1b[?1049l\x1b[!p\x1b[?1000;1002;1003;1004;1006;2004l\x1b[?25h\x1b[0m";
 
 const encoder = new TextEncoder();
 
@@ -102,8 +105,9 @@ export class TerminalView {
     this.terminal.options.screenReaderMode = on;
   }
 
-  focus() {
-    this.terminal.focus();
+  /** Another program begins: the modes that the last one left behind are not its own. */
+  renew() {
+    this.terminal.write(RENEWED);
   }
 
   /** Scroll to where the line at `offset` is shown and select it; false when it is not there any more. */

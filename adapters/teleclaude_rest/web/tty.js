@@ -4,6 +4,8 @@ import {sessionPath} from "./api.js";
 import {Backoff} from "./backoff.js";
 
 const UNAUTHENTICATED = 4001;
+/** What is pasted goes in frames of so many bytes at most. */
+const FRAME = 65536;
 /** From the attempt to the daemon's first word. */
 const HELLO_MS = 10000;
 
@@ -27,7 +29,7 @@ export class Tty {
   }
 
   get live() {
-    return this.#socket?.greeted === true;
+    return this.#socket?.greeted === true && this.#socket.readyState === WebSocket.OPEN;
   }
 
   /** Follow until the session ends; does nothing while it is being followed. */
@@ -56,7 +58,7 @@ export class Tty {
   /** Typed bytes; false when nobody would get them. */
   send(data) {
     if (!this.live) return false;
-    this.#socket.send(data);
+    for (let at = 0; at < data.length; at += FRAME) this.#socket.send(data.subarray(at, at + FRAME));
     return true;
   }
 

@@ -153,9 +153,7 @@ async def test_search_finds_shows_and_jumps(owner: Visitor, client: Client) -> N
     for _ in range(8):
         if await owner.page.is_disabled(".place >> text=Earlier"):
             break
-        before = len(await owner.page.inner_text(".place pre"))
-        await owner.page.click(".place >> text=Earlier")
-        await eventually(lambda: _grown(owner, before))
+        await _show_earlier(owner)
     text = await owner.page.inner_text(".place pre")
     lines = text.splitlines()
     assert lines[:1500] == [f"line {number} of the build" for number in range(1, 1501)]
@@ -170,8 +168,14 @@ async def test_search_finds_shows_and_jumps(owner: Visitor, client: Client) -> N
     await owner.misses("#search")
 
 
-async def _grown(visitor: Visitor, before: int) -> bool:
-    return len(await visitor.page.inner_text(".place pre")) > before
+async def _show_earlier(visitor: Visitor) -> None:
+    before = len(await visitor.page.inner_text(".place pre"))
+    await visitor.page.click(".place >> text=Earlier")
+
+    async def grown() -> bool:
+        return len(await visitor.page.inner_text(".place pre")) > before
+
+    await eventually(grown)
 
 
 async def test_a_long_past_is_cut_and_the_screen_is_right(owner: Visitor, client: Client) -> None:
@@ -193,7 +197,7 @@ async def test_a_viewer_reads_only(visitor: Visitor, client: Client, outside: Ou
     await visitor.sign_in(token)
     await visitor.choose("seen")
     await visitor.reads("to be seen")
-    await visitor.sees("#readonly", "the token token:guest has the role viewer")
+    await visitor.sees("#readonly", "the token guest may watch, and not type")
     for control in ("#new", "#controls", "#fit", "#restart", "#close"):
         assert not await visitor.page.is_visible(control), control
     end = await end_of(client, "seen")

@@ -16,7 +16,7 @@ from tests.support.wait import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-LINES = 1500
+LINES = 800
 
 
 def counting(lines: int = LINES) -> list[str]:
@@ -49,24 +49,24 @@ async def check_record(visitor: Visitor, client: Client, name: str) -> None:
 
 
 async def test_the_daemon_is_killed_while_output_flows(browser: Browser, port: int) -> None:
-    async with outside_daemon({"TELECLAUDE_REST__LISTEN": f"127.0.0.1:{port}"}) as outside:
-        async with visit(browser, outside.base) as visitor:
-            async with Client(outside.daemon.socket) as client:
-                await client.new(counting(), name="count")
-            await visitor.sign_in(outside.token)
-            await visitor.choose("count")
-            await received_more(visitor, 1000)
-            await outside.daemon.kill()
-            await visitor.sees("#tty[data-word=waiting], #tty[data-word=connecting]")
-            await visitor.sees("body.away")
-            await outside.daemon.start()
-            await visitor.sees("#tty[data-word=live]")
-            await visitor.sees("body:not(.away)")
-            await visitor.reads("all said")
-            async with Client(outside.daemon.socket) as client:
-                await check_record(visitor, client, "count")
-            await visitor.types("still taken")
-            await visitor.reads("still taken")
+    listen = {"TELECLAUDE_REST__LISTEN": f"127.0.0.1:{port}"}
+    async with outside_daemon(listen) as outside, visit(browser, outside.base) as visitor:
+        async with Client(outside.daemon.socket) as client:
+            await client.new(counting(), name="count")
+        await visitor.sign_in(outside.token)
+        await visitor.choose("count")
+        await received_more(visitor, 1000)
+        await outside.daemon.kill()
+        await visitor.sees("#tty[data-word=waiting], #tty[data-word=connecting]")
+        await visitor.sees("body.away")
+        await outside.daemon.start()
+        await visitor.sees("#tty[data-word=live]")
+        await visitor.sees("body:not(.away)")
+        await visitor.reads("all said")
+        async with Client(outside.daemon.socket) as client:
+            await check_record(visitor, client, "count")
+        await visitor.types("still taken")
+        await visitor.reads("still taken")
 
 
 async def test_the_network_is_cut_while_output_flows(browser: Browser) -> None:
@@ -98,32 +98,36 @@ async def test_a_flood_is_taken_whole(browser: Browser, outside: Outside, client
 
 async def test_a_hole_is_named(browser: Browser) -> None:
     small = {"TELECLAUDE_SESSIONS__SEGMENT_BYTES": "65536", "TELECLAUDE_SESSIONS__RETENTION_BYTES": "262144"}
-    async with outside_daemon(small) as outside, Client(outside.daemon.socket) as client:
-        async with visit(browser, outside.base) as visitor:
-            await client.new(["bash", "-c", "echo first; read; seq 400000; echo last; exec cat"], name="hole")
-            await visitor.sign_in(outside.token)
-            await visitor.choose("hole")
-            await visitor.reads("first")
-            before = await visitor.received()
-            await visitor.context.set_offline(True)
-            await visitor.page.evaluate("window.dispatchEvent(new Event('online'))")
-            await visitor.sees("#tty[data-word=waiting], #tty[data-word=connecting]")
-            await client.text("hole", "")
-            await client.wait("hole", text="last")
+    async with (
+        outside_daemon(small) as outside,
+        Client(outside.daemon.socket) as client,
+        visit(browser, outside.base) as visitor,
+    ):
+        await client.new(["bash", "-c", "echo first; read; seq 400000; echo last; exec cat"], name="hole")
+        await visitor.sign_in(outside.token)
+        await visitor.choose("hole")
+        await visitor.reads("first")
+        before = await visitor.received()
+        await visitor.context.set_offline(True)
+        await visitor.page.evaluate("window.dispatchEvent(new Event('online'))")
+        await visitor.sees("#tty[data-word=waiting], #tty[data-word=connecting]")
+        await client.text("hole", "")
+        await client.wait("hole", text="last")
 
-            async def dropped() -> int:
-                start = int((await client.get("/sessions/hole"))["output"]["start"])
-                return start if start > 1_000_000 else 0
+        async def dropped() -> int:
+            start = int((await client.get("/sessions/hole"))["output"]["start"])
+            return start if start > 1_000_000 else 0
 
-            await eventually(dropped)
-            await visitor.context.set_offline(False)
-            await visitor.reads("last")
-            text = await (await visitor.sees(".notice.warning", "Gap in the output")).inner_text()
-            gap = await visitor.page.evaluate("window.record.find((piece) => !piece.data)")
-            start = len(base64.b64decode(before["text"]))
-            assert (gap["from"], gap["reason"]) == (start, "retention")
-            assert f"missing, from offset {start} to {gap['to']}" in text
-            found = await visitor.received()
-            assert found["holes"] == 1
-            _, kept = await client.output("hole", gap["to"])
-            assert base64.b64decode(found["text"])[start:].startswith(kept)
+        await eventually(dropped)
+        await visitor.context.set_offline(False)
+        await visitor.page.evaluate("window.dispatchEvent(new Event('online'))")
+        await visitor.reads("last")
+        text = await (await visitor.sees(".notice.warning", "Gap in the output")).inner_text()
+        gap = await visitor.page.evaluate("window.record.find((piece) => !piece.data)")
+        start = len(base64.b64decode(before["text"]))
+        assert (gap["from"], gap["reason"]) == (start, "retention")
+        assert f"missing, from offset {start} to {gap['to']}" in text
+        found = await visitor.received()
+        assert found["holes"] == 1
+        _, kept = await client.output("hole", gap["to"])
+        assert base64.b64decode(found["text"])[start:].startswith(kept)

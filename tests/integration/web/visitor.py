@@ -79,7 +79,7 @@ class Visitor:
         self.complaints: list[str] = []
         page.on("request", lambda request: self.addresses.append(request.url))
         page.on("websocket", lambda socket: self.addresses.append(socket.url))
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("pageerror", lambda error: self.complaints.append(f"{error}\n{error.stack}"))
         page.on("console", self._heard)
 
     def _heard(self, message: ConsoleMessage) -> None:
@@ -151,10 +151,12 @@ class Visitor:
 
     def check(self, *secrets: str) -> None:
         """Nothing went elsewhere, nothing failed, and no address holds a secret."""
-        assert self.complaints == []
+        assert not self.complaints, self.complaints
         own = (self.base, self.base.replace("http:", "ws:"), "data:", "blob:")
-        assert [address for address in self.addresses if not address.startswith(own)] == []
-        assert not any(secret in address for secret in secrets for address in self.addresses)
+        elsewhere = [address for address in self.addresses if not address.startswith(own)]
+        assert not elsewhere, elsewhere
+        telling = [address for address in self.addresses if any(secret in address for secret in secrets)]
+        assert not telling, telling
 
 
 @asynccontextmanager
