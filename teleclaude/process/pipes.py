@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from typing import Self
 
 from teleclaude.errors import ConflictError, LimitError
 
@@ -68,6 +69,15 @@ class InputPipe:
         self._closing = False
         self._waits = False
         self._flush()
+
+    @classmethod
+    def fed(cls, descriptor: int, text: str | bool) -> Self:
+        """Text is the whole input; otherwise the pipe stays open."""
+        if not isinstance(text, str):
+            return cls(descriptor)
+        pipe = cls(descriptor, text.encode())
+        pipe.finish()
+        return pipe
 
     @property
     def is_open(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from signal import Signals
 from typing import Any
 
@@ -32,6 +32,7 @@ from teleclaude.process.pipes import InputPipe
 from teleclaude.process.signals import parse_signal
 from teleclaude.process.sink import Sink
 from teleclaude.process.spawn import Spawned
+from teleclaude.process.timing import TimeLimits
 from teleclaude.tasks import ProcessWatch
 
 log = structlog.get_logger(__name__)
@@ -62,12 +63,12 @@ class RunningExecution:
     ) -> None:
         self.id = execution_id
         self.started_at = clock.now()
-        self._began = self._active = clock.monotonic()
+        self._time = TimeLimits(limits, clock, lambda: isinstance(self._state, PausedState))
         self._spawned, self._group, self._watch = spawned, group, watch
         self._limits, self._tasks, self._clock, self._changed = limits, tasks, clock, changed
         descriptors = {"stdout": spawned.stdout, "stderr": spawned.stderr}
         self._outputs = Outputs(descriptors, sinks, limits.output_bytes, self._on_output)
-        self._input = None if spawned.stdin is None else _open_input(spawned.stdin, stdin)
+        self._input = None if spawned.stdin is None else InputPipe.fed(spawned.stdin, stdin)
         self._state: ExecutionState = RunningState(self.started_at, spawned.identity)
         self._exit: LeaderExit | None = None
         self._cause: StopCause | None = None
@@ -144,7 +145,7 @@ class RunningExecution:
             self._require_running("execution.resume")
             await self._let_go()
             if isinstance(self._state, PausedState):
-                self._active = self._clock.monotonic()
+                self._time.touch()
                 self._move(RunningState(self.started_at, self.process))
 
     async def cancel(self) -> None:
@@ -184,8 +185,8 @@ class RunningExecution:
         """Follow it to its end. Being cancelled means that the daemon ends now, and so does the execution."""
         try:
             self._outputs.start(self._spawn)
-            if self._limits.timeout_ms is not None or self._limits.idle_timeout_ms is not None:
-                self._limiter = self._spawn(self._watch_limits(), "limits")
+            if self._time:
+                self._limiter = self._spawn(self._watch_time(), "limits")
             await self._wake.wait()
             if self._has_exited():
                 await self._settle()
@@ -256,7 +257,7 @@ class RunningExecution:
             Observed(
                 started_at=self.started_at,
                 completed_at=self._clock.now(),
-                duration_ms=round((self._clock.monotonic() - self._began) * 1000),
+                duration_ms=self._time.duration_ms,
                 exit=self._exit,
                 cause=self._cause,
                 overflowed=self._fails_at_cap and self._outputs.overflowed,
@@ -297,7 +298,7 @@ class RunningExecution:
         return self._limits.overflow is Overflow.FAIL
 
     def _on_output(self) -> None:
-        self._active = self._clock.monotonic()
+        self._time.touch()
         if self._outputs.error is not None:
             self._stop(StopCause.STREAM_ERROR)
         elif self._outputs.overflowed and not self._warned:
@@ -306,22 +307,8 @@ class RunningExecution:
             if self._fails_at_cap:
                 self._stop(StopCause.OUTPUT_LIMIT)
 
-    async def _watch_limits(self) -> None:
-        while True:
-            now = self._clock.monotonic()
-            deadline, cause = min(self._deadlines(now))
-            if deadline <= now:
-                self._stop(cause)
-                return
-            await self._clock.sleep(deadline - now)
-
-    def _deadlines(self, now: float) -> Iterator[tuple[float, StopCause]]:
-        if self._limits.timeout_ms is not None:
-            yield self._began + self._limits.timeout_ms / 1000, StopCause.TIMEOUT
-        if self._limits.idle_timeout_ms is not None:
-            # Who is paused is not idle: its time begins again when it goes on.
-            since = now if isinstance(self._state, PausedState) else self._active
-            yield since + self._limits.idle_timeout_ms / 1000, StopCause.IDLE
+    async def _watch_time(self) -> None:
+        self._stop(await self._time.exceeded())
 
     async def _let_go(self) -> None:
         await self._group.send(Signals.SIGCONT)
@@ -359,12 +346,3 @@ def destroy(spawned: Spawned, group: ProcessGroup) -> None:
 
 def _ended(operation: str) -> ExitedError:
     return ExitedError("the execution has ended", operation=operation)
-
-
-def _open_input(descriptor: int, text: str | bool) -> InputPipe:
-    """Text is the whole input; otherwise the pipe stays open."""
-    if not isinstance(text, str):
-        return InputPipe(descriptor)
-    pipe = InputPipe(descriptor, text.encode())
-    pipe.finish()
-    return pipe
