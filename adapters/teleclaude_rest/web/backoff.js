@@ -1,7 +1,7 @@
 // Waiting between attempts: longer each time, and over at once when the network or the reader comes back.
 
 const FIRST_MS = 250;
-const LAST_MS = 8000;
+const LAST_MS = 5000;
 
 export class Backoff {
   #delay = FIRST_MS;
@@ -13,7 +13,7 @@ export class Backoff {
   /** Resolves after the next delay, or earlier when there is a reason to try again or `signal` aborts. */
   async wait(signal) {
     const delay = this.#delay * (0.75 + Math.random() / 2);
-    this.#delay = Math.min(LAST_MS, this.#delay * 2);
+    this.#delay = Math.min(LAST_MS, this.#delay * 1.5);
     await pause(delay, signal);
   }
 }

@@ -118,7 +118,7 @@ async def test_a_hole_is_named(browser: Browser) -> None:
             start = int((await client.get("/sessions/hole"))["output"]["start"])
             return start if start > 1_000_000 else 0
 
-        await eventually(dropped)
+        await eventually(dropped, timeout=20)
         await visitor.context.set_offline(False)
         await visitor.page.evaluate("window.dispatchEvent(new Event('online'))")
         await visitor.reads("last")
