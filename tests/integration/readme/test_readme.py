@@ -84,6 +84,13 @@ def test_commands(daemon: DaemonProcess) -> None:
     assert '"status": "completed"' in as_object.stdout
 
 
+def test_in_the_browser(daemon: DaemonProcess) -> None:
+    served, token = blocks("### In the browser")[0].splitlines()
+    assert served.startswith("TELECLAUDE_REST__LISTEN=127.0.0.1:7433 ")
+    done = run(daemon, token)
+    assert done.stdout.startswith("tc_"), done.stderr
+
+
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the README's HTTP examples use curl")
 def test_http(daemon: DaemonProcess) -> None:
     script = blocks("## HTTP")[0].replace("make;", "true;").replace(" -N ", " -N --max-time 1 ")
