@@ -6,6 +6,7 @@ from teleclaude.wire import audit, places, sessions, tokens
 from teleclaude.wire import files as file_wire
 from teleclaude_rest import docs, events, files, handlers, rpc, sse, stream, texts, tty
 from teleclaude_rest.execution_routes import EXECUTION_ROUTES
+from teleclaude_rest.handoff_routes import HANDOFF_ROUTES
 from teleclaude_rest.methods import methods
 from teleclaude_rest.python_routes import PYTHON_ROUTES
 from teleclaude_rest.route import Media, Route
@@ -278,6 +279,7 @@ ROUTES: tuple[Route, ...] = (
     ),
     *EXECUTION_ROUTES,
     *PYTHON_ROUTES,
+    *HANDOFF_ROUTES,
 )
 
 _rpc.table.update(methods(ROUTES))

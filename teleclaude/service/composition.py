@@ -16,6 +16,7 @@ from teleclaude.service.drop import Drop
 from teleclaude.service.executions.part import ExecutionPart
 from teleclaude.service.files import Files
 from teleclaude.service.foreign import ForeignServers
+from teleclaude.service.handoff import HandoffPart
 from teleclaude.service.health import Health, Probe
 from teleclaude.service.hub import Service
 from teleclaude.service.input import Inputs
@@ -159,6 +160,20 @@ def build_core(parts: Parts) -> Core:
         purge=sessions.purge,
     )
     remote = Remote(computer, tasks)
+    handoffs = HandoffPart(
+        computer=computer,
+        table=table,
+        lookup=lookup,
+        records=records,
+        streams=streams,
+        terminals=terminals,
+        screens=screens,
+        panes=panes,
+        remote=remote,
+        settings=settings,
+        tasks=tasks,
+        clock=clock,
+    )
     places = Places(computer=computer, settings=settings, clock=clock, sessions=lambda: len(table), peers=remote.peers)
     health = Health({**_probes(parts, breaker), "executions": executions.check, "python": python.check})
     hub = Service(
@@ -170,10 +185,12 @@ def build_core(parts: Parts) -> Core:
             **executions.handlers(),
             **audit.handlers(),
             **places.handlers(),
+            **handoffs.handlers(),
             **files.handlers(),
         },
         outputs=outputs,
         remote=remote,
+        relay=handoffs.relay,
         bus=parts.bus,
         journal=journal,
         health=health,
@@ -200,6 +217,7 @@ def build_core(parts: Parts) -> Core:
         tokens=tokens,
         executions=executions,
         python=python,
+        handoffs=handoffs,
     )
 
 

@@ -18,6 +18,7 @@ from teleclaude.paths import Paths
 from teleclaude.service.adopt import Adoptions
 from teleclaude.service.executions.part import ExecutionPart
 from teleclaude.service.foreign import ForeignServers
+from teleclaude.service.handoff import HandoffPart
 from teleclaude.service.health import Health
 from teleclaude.service.hub import Service
 from teleclaude.service.python.part import PythonPart
@@ -74,6 +75,7 @@ class Core:
         tokens: Tokens,
         executions: ExecutionPart,
         python: PythonPart,
+        handoffs: HandoffPart,
     ) -> None:
         self.computer = computer
         self.hub = hub
@@ -89,15 +91,18 @@ class Core:
         self._tokens = tokens
         self.executions = executions
         self.python = python
+        self._handoffs = handoffs
 
     async def __aenter__(self) -> Self:
         await self._parts.bus.start()
         await self._tokens.load()
         self._parts.server.on_gone(self._server_gone)
         self._parts.settings.on_change(self._resettle)
+        await self._handoffs.believe()
         await self._reconciler.believe()
         await self._adopt()
         await self._adoptions.resume()
+        await self._handoffs.resume()
         await self.executions.__aenter__()
         await self.python.__aenter__()
         for name, work in (
@@ -113,7 +118,7 @@ class Core:
     async def __aexit__(self, *exc_info: object) -> None:
         await self.python.__aexit__(None, None, None)
         await self.executions.__aexit__(None, None, None)
-        for owner in (OWNER, "terminals", "recorders"):
+        for owner in ("handoff", OWNER, "terminals", "recorders"):
             stuck = await self._parts.tasks.cancel_owner(owner, 2.0)
             if stuck:
                 log.warning("tasks_did_not_end", owner=owner, tasks=", ".join(stuck))

@@ -26,6 +26,7 @@ from teleclaude.model import Principal
 from teleclaude.service.access import authorise, require_verb
 from teleclaude.service.audit import Audit
 from teleclaude.service.files import Files
+from teleclaude.service.handoff.relay import Relay
 from teleclaude.service.health import Health
 from teleclaude.service.limits import Limits
 from teleclaude.service.metrics import Metrics
@@ -60,6 +61,7 @@ class Service:
         *,
         outputs: Outputs,
         remote: Remote,
+        relay: Relay,
         bus: Bus,
         journal: Journal,
         health: Health,
@@ -74,6 +76,7 @@ class Service:
         self._handlers = handlers
         self._outputs = outputs
         self._remote = remote
+        self._relay = relay
         self._bus = bus
         self._journal = journal
         self._health = health
@@ -151,7 +154,7 @@ class Service:
             self._audit.note(principal, command, code)
 
     async def _route(self, principal: Principal, command: Command[Any], key: str | None) -> Any:
-        destination = self._remote.destination(command)
+        destination = self._remote.destination(command) or await self._relay.destination(principal, command)
         handler = self._handlers.get(type(command)) if destination is None else self._there(destination, key)
         if handler is None:
             raise InvalidError(f"{command.operation} is not offered by this daemon", operation=command.operation)
@@ -172,7 +175,7 @@ class Service:
 
     def _there(self, destination: Destination, key: str | None) -> Handler:
         async def ask(principal: Principal, _command: Command[Any]) -> Any:
-            return await self._remote.call(principal, destination, key)
+            return await self._relay.call(principal, destination, key)
 
         return ask
 

@@ -133,6 +133,11 @@ def check_env(env: Mapping[str, str], principal: Principal, *, operation: str) -
             raise InvalidError(f"only an owner may set the variable {key}", operation=operation)
 
 
+def is_owner_only(variable: str) -> bool:
+    """Whether only an owner may set it."""
+    return _OWNER_ONLY_ENV.fullmatch(variable) is not None
+
+
 def _check_program(program: str, cwd: str, env: Mapping[str, str]) -> None:
     search = env.get("PATH", os.environ.get("PATH", os.defpath))
     found = shutil.which(str(Path(cwd, program)) if "/" in program else program, path=search)

@@ -122,6 +122,13 @@ class StreamStore:
         self._streams[owner, PTY] = loaded
         return loaded
 
+    async def uninstall(self, owner: str, staged: Path) -> None:
+        """Take back what ``install`` did; what was there before is gone all the same."""
+        stream = self._streams.pop((owner, PTY), None)
+        if stream is not None:
+            await stream.aclose()
+        await in_thread(self.directory(owner).rename, staged)
+
     @asynccontextmanager
     async def follow(self, stream: Stream, start: int, *, mode: Mode = "lossless") -> AsyncIterator[Follower]:
         """A cursor on ``stream`` from offset ``start``."""

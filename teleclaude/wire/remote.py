@@ -14,7 +14,7 @@ from typing import Any, TypeVar, cast, get_args
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from teleclaude.errors import InvalidError, MalformedError, TeleclaudeError, UnavailableError
-from teleclaude.wire import executions, files, jsonio, python, sessions
+from teleclaude.wire import executions, files, handoff, jsonio, python, sessions
 from teleclaude.wire.base import Command
 from teleclaude.wire.problems import error_from, invalid, problem
 
@@ -68,6 +68,8 @@ COMMANDS: Mapping[str, type[Command[Any]]] = _by_operation(
         python.TakeSnapshot,
         python.ListSnapshots,
         python.RestoreSnapshot,
+        handoff.HandoffSession,
+        *handoff.BETWEEN_COMPUTERS,
     )
 )
 """All that one computer may ask of another, by operation."""
