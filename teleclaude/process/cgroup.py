@@ -59,11 +59,11 @@ def find_delegated(proc: Path = Path("/proc/self")) -> CgroupRoot | None:
         directory = own_directory((proc / "cgroup").read_text(), (proc / "mountinfo").read_text())
     except OSError:
         return None
-    if directory is None or not os.access(directory, os.W_OK) or not os.access(directory / "cgroup.procs", os.W_OK):
+    if directory is None:
         return None
-    if os.geteuid() == 0 and not _is_marked(directory):
-        return None
-    return CgroupRoot(directory)
+    # Who has moved to the leaf already divides the group above it.
+    candidates = (directory.parent, directory) if directory.name == LEAF else (directory,)
+    return next((CgroupRoot(candidate) for candidate in candidates if _is_ours(candidate)), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,16 @@ class CgroupRoot:
     directory: Path
     pids_max: int | None = None
     memory_max_bytes: int | None = None
+
+    def with_caps(self, *, pids_max: int | None, memory_max_bytes: int | None) -> CgroupRoot:
+        """The same with these caps; what cannot be enforced is said in the log."""
+        for controller, cap in (("pids", pids_max), ("memory", memory_max_bytes)):
+            try:
+                if cap is not None:
+                    self.enable(controller)
+            except OSError as error:
+                log.warning("caps_not_enforced", controller=controller, detail=str(error))
+        return CgroupRoot(self.directory, pids_max, memory_max_bytes)
 
     def enable(self, *controllers: str) -> None:
         """Let the groups made here have ``controllers``, such as ``memory``.
@@ -136,6 +146,12 @@ class Cgroup:
 
     def _below(self) -> Iterable[Path]:
         return sorted(path for path in self.directory.glob("**/") if path != self.directory)
+
+
+def _is_ours(directory: Path) -> bool:
+    if not os.access(directory, os.W_OK) or not os.access(directory / "cgroup.procs", os.W_OK):
+        return False
+    return os.geteuid() != 0 or _is_marked(directory)
 
 
 def _is_marked(directory: Path) -> bool:

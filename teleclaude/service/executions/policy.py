@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import structlog
 
@@ -37,18 +36,11 @@ def cgroups_of(config: Config) -> CgroupRoot | None:
     Caps that cannot be enforced are said in the log, once; commands run all the same.
     """
     root, section = find_delegated(), config.executions
-    caps = {"memory": section.max_memory_bytes, "pids": section.max_processes}
-    wanted = [controller for controller, cap in caps.items() if cap is not None]
-    if root is None:
-        if wanted:
-            log.warning("caps_not_enforced", detail="no control group is delegated to the daemon")
-        return None
-    for controller in wanted:
-        try:
-            root.enable(controller)
-        except OSError as error:
-            log.warning("caps_not_enforced", controller=controller, detail=str(error))
-    return replace(root, pids_max=section.max_processes, memory_max_bytes=section.max_memory_bytes)
+    if root is not None:
+        return root.with_caps(pids_max=section.max_processes, memory_max_bytes=section.max_memory_bytes)
+    if section.max_memory_bytes is not None or section.max_processes is not None:
+        log.warning("caps_not_enforced", detail="no control group is delegated to the daemon")
+    return None
 
 
 def command_environment(environ: Mapping[str, str]) -> dict[str, str]:

@@ -51,8 +51,10 @@ class PythonPart:
         clock: Clock,
     ) -> None:
         self._tasks = tasks
-        cgroups = find_delegated()
-        if cgroups is None and settings.current.python.max_processes is not None:
+        cgroups, section = find_delegated(), settings.current.python
+        if cgroups is not None:
+            cgroups = cgroups.with_caps(pids_max=section.max_processes, memory_max_bytes=section.max_memory_bytes)
+        elif section.max_processes is not None:
             log.warning("caps_not_enforced", detail="python.max_processes: no control group is delegated to the daemon")
         self._pool = WorkerPool(settings_of(settings.current, cgroups), tasks)
         self.sessions = PythonSessions(

@@ -72,11 +72,13 @@ async def test_b05_it_is_paused_too(grouped: Commands) -> None:
 _ENABLING = """
 import os, sys
 from pathlib import Path
-from teleclaude.process import CgroupRoot
+from teleclaude.process import CgroupRoot, find_delegated
 root = Path(sys.argv[1])
 (root / "cgroup.procs").write_text("0")
-CgroupRoot(root).enable(sys.argv[2])
-CgroupRoot(root).enable(sys.argv[2])
+os.setxattr(root, "trusted.delegate" if os.geteuid() == 0 else "user.delegate", b"1")
+for _ in range(2):
+    assert find_delegated() == CgroupRoot(root)
+    CgroupRoot(root).enable(sys.argv[2])
 print(Path("/proc/self/cgroup").read_text())
 """
 
@@ -108,3 +110,13 @@ def test_a_controller_that_is_not_there_is_said(root: CgroupRoot) -> None:
     done = _enabling(root, "nonsense")
     assert done.returncode != 0
     assert "OSError" in done.stderr
+
+
+def test_caps_that_cannot_be_enforced_cost_nothing_else(root: CgroupRoot, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_root: CgroupRoot, *_controllers: str) -> None:
+        raise OSError("no such controller")
+
+    monkeypatch.setattr(CgroupRoot, "enable", refuse)
+    capped = root.with_caps(pids_max=5, memory_max_bytes=None)
+    assert capped == CgroupRoot(root.directory, 5, None)
+    assert capped.create("e1") is not None
