@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import pty
 import signal
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -49,6 +53,71 @@ async def test_every_command_has_help(tc: CommandLine, command: str) -> None:
     ended = await tc(command, "--help")
     assert ended.code == 0
     assert ended.out.startswith("usage: teleclaude")
+
+
+class TestHostileWords:
+    """Nothing happens in the daemon, and nothing that a program printed reaches a terminal but text and colours."""
+
+    @pytest.mark.parametrize(
+        "argv",
+        [
+            pytest.param(["new", "--nonsense", "l1"], id="l1-unknown"),
+            pytest.param(["--token", "XYZ", "new", "l2"], id="l2-token"),
+            pytest.param(["new", "-x"], id="l3-dash"),
+            pytest.param(["new", b"\xff\xfe"], id="l5-no-utf8"),
+        ],
+    )
+    async def test_they_are_refused(self, tc: CommandLine, api: Api, argv: list[str | bytes]) -> None:
+        ended = await tc(*argv)
+        assert (ended.code, ended.out) == (2, "")
+        assert "Traceback" not in ended.err
+        assert (await api.get("/sessions"))["sessions"] == []
+
+    async def test_l3_behind_two_dashes_it_is_a_name(self, tc: CommandLine) -> None:
+        ended = await tc("kill", "--", "-x")
+        assert ended.code == 1
+        assert "not_found" in ended.err
+
+    @pytest.mark.parametrize("redirection", ["<&-", ">&-", "| head -c 1", "2>&-"])
+    async def test_l4_closed_ends(self, tc: CommandLine, api: Api, redirection: str) -> None:
+        await api.new("cat", "build")
+        words = ["sh", "-c", f'"$@" {redirection}', "sh", *tc.command, "ls"]
+        ended = await asyncio.to_thread(
+            subprocess.run, words, env=tc.environ, capture_output=True, text=True, timeout=20, check=False
+        )
+        assert "Traceback" not in ended.stderr
+        assert "Exception" not in ended.stderr
+
+    async def test_l7_no_daemon(self, tmp_path: Path) -> None:
+        begin = time.monotonic()
+        ended = await CommandLine(tmp_path)("ls")
+        assert (ended.code, ended.err.count("\n")) == (69, 1)
+        assert time.monotonic() - begin < 2
+
+    async def test_l8_what_a_program_printed_is_filtered(self, tc: CommandLine, api: Api) -> None:
+        await api.new("printf '\\033]0;title\\007\\033[31mred\\033[0m\\033[2J'; exec cat", "build")
+        await api.wait("build", text="red")
+        shown = await asyncio.to_thread(_on_a_terminal, [*tc.command, "logs", "build"], tc.environ)
+        assert b"\x1b[31mred" in shown
+        assert b"\x1b]0" not in shown
+        assert b"\x1b[2J" not in shown
+        assert "\x1b]0;title" in (await tc("logs", "--raw", "build")).out
+
+
+def _on_a_terminal(argv: list[str], environ: dict[str, str]) -> bytes:
+    """What it writes to a terminal of its own."""
+    main, side = pty.openpty()
+    with subprocess.Popen(argv, env=environ, stdin=subprocess.DEVNULL, stdout=side, stderr=side) as process:
+        os.close(side)
+        shown = b""
+        try:
+            while piece := os.read(main, 4096):
+                shown += piece
+        except OSError:
+            pass  # the other end is closed
+        os.close(main)
+        process.wait(20)
+    return shown
 
 
 class TestExitCodes:

@@ -70,6 +70,24 @@ def environ(tmp_path: Path) -> dict[str, str]:
     return DaemonProcess(tmp_path).environ
 
 
+HOSTILE = {
+    "c1-a-tag": ("a: !!python/object/apply:os.system ['true']\n", ":1: "),
+    "c2-a-key-twice": ("log:\n  level: info\nlog:\n  level: info\n", ":3: "),
+    "c3-a-tab": ("sessions:\n\tmax: 1\n", ":2: a tab"),
+    "c4-a-list": ("- sessions\n", ":1: "),
+    "c5-aliases": ("a: &a [x]\nb: [*a, *a]\n", "anchors and aliases"),
+    "c5-size": ("# " + "x" * 300_000, "256 KiB"),
+    "c6-no": ("computer:\n  role: no\n", ":2: computer.role: "),
+    "c6-octal": ("sessions:\n  max: 0755\n", ":2: sessions.max: "),
+    "c6-sexagesimal": ("sessions:\n  max: 12:30:45\n", ":2: sessions.max: "),
+    "c7-no-map-of-users": ("telegram:\n  users: [5]\n", ":2: telegram.users"),
+    "c8-did-you-mean": ("telegram:\n  usres: {}\n", "users"),
+    "c9-everybody": ('rest:\n  allowed_hosts: ["*"]\n', ":2: rest.allowed_hosts"),
+    "c12-everywhere": ("rest:\n  listen: 0.0.0.0:7433\n", ":2: rest.listen"),
+}
+"""Files as they are refused at a start (exit code 78) and here, where it is cheaper, at a reload."""
+
+
 class TestSettings:
     @pytest.mark.parametrize(
         ("text", "said"),
@@ -92,6 +110,50 @@ class TestSettings:
         code, err = await serve(environ, "--config", str(path))
         assert code == 78
         assert f"{path}{said}" in err
+
+    async def test_c1_to_c12_a_hostile_file_is_refused_and_the_old_settings_stay(self) -> None:
+        async with running({}, "sessions:\n  cols: 70\n") as (daemon, api):
+            config = daemon.home / "config/teleclaude/config.yml"
+            for row, (text, said) in HOSTILE.items():
+                config.write_text(text)
+                before = len(daemon.log)
+                daemon.signal(signal.SIGHUP)
+                await eventually(lambda: said in daemon.log[before:], timeout=10)  # noqa: B023
+                assert str(config) in daemon.log[before:], row
+                assert "Traceback" not in daemon.log[before:], row
+            assert (await api.new("cat"))["cols"] == 70
+            checks = (await api.get("/ready"))["checks"]
+            assert "reload refused" in checks["config"]["detail"]
+            await api.clean()
+
+    async def test_c10_a_file_that_others_can_write(self, environ: dict[str, str], tmp_path: Path) -> None:
+        path = tmp_path / "my.yml"
+        path.write_text("log:\n  level: info\n")
+        path.chmod(0o664)
+        assert (await serve(environ, "--config", str(path)))[0] == 78
+
+    @pytest.mark.skipif(os.getuid() != 0, reason="only root can give a link away")
+    async def test_c11_a_link_of_somebody_else(self, environ: dict[str, str], tmp_path: Path) -> None:
+        (tmp_path / "real.yml").write_text("log:\n  level: info\n")
+        (tmp_path / "my.yml").symlink_to(tmp_path / "real.yml")
+        os.lchown(tmp_path / "my.yml", 65534, 65534)
+        assert (await serve(environ, "--config", str(tmp_path / "my.yml")))[0] == 78
+
+    async def test_c14_a_path_for_a_socket_name(self, environ: dict[str, str]) -> None:
+        code, err = await serve({**environ, "TELECLAUDE_TMUX__SOCKET_NAME": "../../x"})
+        assert code == 78
+        assert "tmux.socket_name" in err
+
+    async def test_c13_a_socket_with_too_long_a_name(self, environ: dict[str, str], tmp_path: Path) -> None:
+        code, err = await serve({**environ, "TELECLAUDE_RUNTIME_DIR": str(tmp_path / ("x" * 120))})
+        assert code != 0
+        assert "at most 107" in err
+        assert "Traceback" not in err
+
+    async def test_c4_an_empty_file_means_the_defaults(self) -> None:
+        async with running({}, "# nothing\n") as (_, api):
+            assert (await api.new("cat"))["cols"] == 120
+            await api.clean()
 
     async def test_the_place_in_the_environment(self, environ: dict[str, str], tmp_path: Path) -> None:
         path = tmp_path / "my.yml"
