@@ -19,7 +19,7 @@ from teleclaude.events import Event, Fact, PlanEnded, PlanStepChanged
 from teleclaude.model import Principal
 from teleclaude.service.executions.lifetime import cancel
 from teleclaude.service.executions.live import LiveExecution
-from teleclaude.service.executions.schedule import ENDED, FAILED, hopeless, runnable
+from teleclaude.service.executions.schedule import ENDED, hopeless, runnable
 from teleclaude.service.ids import new_id
 from teleclaude.store import Database, events
 from teleclaude.store import plans as rows
@@ -43,6 +43,7 @@ log = structlog.get_logger(__name__)
 OWNER = "plans"
 STOP_SECONDS = 2.0
 MAX_LIVE = 1000
+RETRY_SECONDS = 1.0
 
 Launch = Callable[[Principal, StartExecution], Awaitable[LiveExecution]]
 Handler = Callable[[Principal, Any], Awaitable[Any]]
@@ -172,7 +173,7 @@ class Plans:
 
     async def cancel(self, principal: Principal, command: CancelPlan) -> PlanView:
         plan = self._live.get(command.id)
-        if plan is None:
+        if plan is None or plan.ended.is_set():
             await self.get(principal, GetPlan(id=command.id))
             raise ExitedError("the plan has ended", operation=command.operation)
         plan.status = "stopping"
@@ -230,20 +231,36 @@ class Plans:
         done = sum(status in ENDED for status in plan.statuses.values())
         fact = PlanStepChanged(plan_id=plan.id, step=step_id, status=status, done=done, total=len(plan.statuses))
         live = plan.executions.get(step_id)
-        await self._save(plan, fact, execution_id=live.id if live is not None else None)
+        try:
+            await self._save(plan, fact, execution_id=live.id if live is not None else None)
+        except TeleclaudeError as error:
+            # The plan goes on from memory, and its end is stored with all of it.
+            log.warning("plan_step_not_stored", plan_id=plan.id, step=step_id, error=str(error))
 
     async def _end(self, plan: _LivePlan) -> None:
         plan.completed_at = self._clock.now()
         if plan.status == "stopping":
             plan.status = "cancelled"
         else:
-            plan.status = "failed" if any(status in FAILED for status in plan.statuses.values()) else "completed"
+            went_well = all(status == "completed" for status in plan.statuses.values())
+            plan.status = "completed" if went_well else "failed"
         try:
-            await self._save(plan, PlanEnded(plan_id=plan.id, status=plan.status))
+            while not await self._end_stored(plan):
+                # The outcome is known, and is told from memory until it can be stored.
+                plan.ended.set()
+                await self._clock.sleep(RETRY_SECONDS)
         finally:
             del self._live[plan.id]
             plan.ended.set()
         log.info("plan_ended", plan_id=plan.id, status=plan.status)
+
+    async def _end_stored(self, plan: _LivePlan) -> bool:
+        try:
+            await self._save(plan, PlanEnded(plan_id=plan.id, status=plan.status))
+        except TeleclaudeError as error:
+            log.warning("plan_end_not_stored", plan_id=plan.id, error=str(error))
+            return False
+        return True
 
     async def _save(self, plan: _LivePlan, *facts: Fact, execution_id: str | None = None) -> None:
         row = rows.PlanRow(plan.id, plan.created_at, plan.completed_at, plan.view().model_dump_json())

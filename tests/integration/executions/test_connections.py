@@ -137,3 +137,20 @@ async def test_b31_the_id_of_a_call_and_of_its_execution_come_back(caller: Rpc, 
     lines = [json.loads(line) for line in daemon.log.splitlines() if line.startswith("{")]
     named = [line["event"] for line in lines if line.get("execution_id") == answer["result"]["id"]]
     assert {"execution_started", "execution_finished"} <= set(named)
+
+
+async def test_a_plan_goes_on_while_nothing_can_be_stored() -> None:
+    async with daemon_process() as daemon, Client(daemon.socket) as client:
+        process = psutil.Process(daemon.pid)
+        before = process.rlimit(psutil.RLIMIT_FSIZE)
+        steps = [{"id": "a", "argv": ["sleep", "0.5"]}]
+        plan = await client.post("/plans", {"mode": "serial", "steps": steps})
+        while plan["steps"][0]["status"] != "started":
+            plan = await client.get(f"/plans/{plan['id']}")
+        process.rlimit(psutil.RLIMIT_FSIZE, (0, before[1]))
+        try:
+            await asyncio.sleep(1)
+        finally:
+            process.rlimit(psutil.RLIMIT_FSIZE, before)
+        ended = await client.get(f"/plans/{plan['id']}", params={"wait_ms": "15000"})
+        assert (ended["status"], ended["steps"][0]["status"]) == ("completed", "completed")
