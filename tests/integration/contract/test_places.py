@@ -55,6 +55,8 @@ DESCRIBED = {
     "/sessions/{id}/tty": "get",
     "/sessions/{id}/signal": "post",
     "/sessions/{id}/restart": "post",
+    "/sessions/{id}/files": "get",
+    "/sessions/{id}/files/{name}": "get put",
     "/sessions/{id}/executions": "post",
     "/sessions/{id}/variables": "get patch delete",
     "/executions": "get post",
