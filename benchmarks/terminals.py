@@ -32,6 +32,7 @@ ECHOES = 200
 POLLED = 5
 MANY = 200
 DEATHS = 60
+BURSTS, BURST = 5, 100
 HUNDRED = 100
 IDLE_SECONDS = 60
 FLOOD_BYTES = 500_000_000
@@ -43,6 +44,7 @@ FLOOD = f"yes '{'x' * 77}' | head -c {FLOOD_BYTES}; echo; echo FLOOD''-DONE; exe
 async def measure() -> list[Row]:
     rows = await _echoes()
     rows += await _deaths()
+    rows += await _all_deaths()
     rows += await _hundred()
     rows += await _flood()
     return rows + await _prompts()
@@ -168,6 +170,30 @@ async def _deaths() -> list[Row]:
         figure(f"death seen, {MANY} sessions, slowest of {DEATHS}", max(seen for seen, _ in times), "ms"),
         figure("death seen and its cause known, p50", statistics.median(known for _, known in times), "ms"),
     ]
+
+
+async def _all_deaths() -> list[Row]:
+    """Deaths in bursts, through the daemon: how many ended sessions have not the end that they had."""
+    chance = random.Random(1)
+    seen = 0
+    async with _daemon({"TELECLAUDE_SESSIONS__MAX": str(MANY)}) as (daemon, client):
+        await asyncio.gather(*(client.new(["cat"], name=f"s{n}") for n in range(MANY)))
+        for _ in range(BURSTS):
+            panes = daemon.tmux("list-panes", "-a", "-F", "#{session_name} #{pane_pid}").splitlines()
+            names = chance.sample([line.split() for line in panes if not line.startswith("_")], BURST)
+            for _, pid in names:
+                os.kill(int(pid), signal.SIGKILL)
+            seen += sum(await asyncio.gather(*(_ended_so(client, name) for name, _ in names)))
+            await asyncio.gather(*(client.post(f"/sessions/{name}/restart") for name, _ in names))
+    return [
+        at_least(f"deaths seen of {BURSTS * BURST}, in bursts of {BURST}, {MANY} sessions", seen, "", BURSTS * BURST)
+    ]
+
+
+async def _ended_so(client: Client, name: str) -> bool:
+    await client.wait(name, exit=True, timeout_ms=20_000)
+    ended = (await client.get(f"/sessions/{name}"))["exit"]
+    return ended is not None and ended["signal"] == "KILL"
 
 
 async def _death(run: Terminals, pane_id: str, pid: int, start: int) -> tuple[float, float]:
