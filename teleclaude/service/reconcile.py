@@ -164,7 +164,7 @@ class Reconciler:
         """Remove dead panes of ours whose end is on record but which tmux could not be told to drop then."""
         for info in infos:
             if info.dead and info.marker and self._table.find(info.marker) is None:
-                await self._panes.kill(info.session_id)
+                await self._panes.kill_pane(info.pane_id)
 
     async def _sweep_starting(self, live: Live, info: PaneInfo | None) -> None:
         if live.lifecycle.locked() or live.ended.is_set() or not isinstance(live.session.state, Starting):

@@ -276,7 +276,7 @@ class Terminals:
             if info.marker == session_id:
                 await asyncio.to_thread(signal_session, info.pid, (signal.SIGHUP, signal.SIGCONT))
                 await asyncio.to_thread(kill_session, info.pid)
-                await self._panes.kill(info.session_id)
+                await self._panes.kill_pane(info.pane_id)
         stream = self._streams.get(session_id)
         if await stream.recorder_ended(END_SECONDS):
             await stream.cut()
@@ -301,12 +301,12 @@ class Terminals:
         log.info("session_ended", session_id=live.id, state=state.name, code=exit_.code, signal=exit_.signal)
 
     async def _let_go(self, live: Live, pane: PaneIdentity) -> None:
-        """Remove a pane of ours; give one of the user's back."""
+        """Remove a pane of ours, and nothing that somebody put beside it; give one of the user's back."""
         try:
             if live.session.adopted:
                 await live.panes(self._panes).release(pane.pane_id)
             else:
-                await self._panes.kill(pane.session_id)
+                await self._panes.kill_pane(pane.pane_id)
         except TeleclaudeError as error:
             # The record is durable; the sweep removes a corpse that stays.
             log.warning("pane_not_removed", pane=pane.pane_id, error=str(error))

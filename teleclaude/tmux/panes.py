@@ -250,6 +250,13 @@ class Panes:
         except NotFoundError:
             log.debug("session_gone_already", tmux_session=session_id)
 
+    async def kill_pane(self, pane_id: str) -> None:
+        """End a pane; its session ends with the last one. One that is gone already is no error."""
+        try:
+            await self._server.run(command("kill-pane", Option("t", pane(pane_id))))
+        except NotFoundError:
+            log.debug("pane_gone_already", pane=pane_id)
+
     async def start_recorder(self, pane_id: str, recorder_command: str) -> None:
         """Send the pane's output to a new recorder from now on; one that still runs gets the end of its input."""
         await self._server.run(

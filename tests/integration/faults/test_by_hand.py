@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
+import time
 from pathlib import Path
 
+import pytest
+
+from teleclaude.service.reconcile import SWEEP_SECONDS
 from teleclaude.tasks import process_start_time
 from tests.support.daemon import Client, daemon_process
 from tests.support.faults import ECHO_OFF_CAT, answers, in_state, numbers, pane_of
@@ -91,3 +96,40 @@ async def test_x5_the_last_bytes_before_the_end_are_kept() -> None:
             made = await client.new(["bash", "-c", "seq 1 20000; sleep 0.1"], name=f"s{turn}")
             await client.wait(made["id"], exit=True)
             assert numbers(await client.all_output(made["id"])) == list(range(1, 20001))
+
+
+@pytest.mark.parametrize("how", ["exits", "closed"])
+async def test_x51_what_somebody_put_beside_our_program_outlives_it(how: str) -> None:
+    async with daemon_process() as daemon, Client(daemon.socket) as client:
+        await client.new(["cat"], name="ours")
+        daemon.tmux("split-window", "-d", "-t", "=ours:", "sh", "-c", "echo theirs; exec cat")
+        daemon.tmux("new-window", "-d", "-t", "=ours:", "cat")
+        if how == "closed":
+            await client.delete("/sessions/ours")
+        else:
+            await client.post("/sessions/ours/keys", {"keys": ["C-d"]})
+            await client.wait("ours", exit=True)
+        assert (await client.get("/sessions/ours"))["state"] == "exited"
+        await eventually(
+            lambda: daemon.tmux("list-panes", "-s", "-t", "=ours:", "-F", "#{pane_dead}").split() == ["0"] * 2
+        )
+        # The name is theirs now; nothing of it is taken away.
+        refused = await client.post("/sessions", {"name": "ours", "command": ["cat"]}, expect=409)
+        assert "tmux" in refused["detail"]
+
+
+async def test_x51_a_pane_moved_into_another_session_ends_alone() -> None:
+    async with daemon_process() as daemon, Client(daemon.socket) as client:
+        await client.new(ECHO_OFF_CAT, name="host")
+        moved = await client.new(ECHO_OFF_CAT, name="guest")
+        daemon.tmux("join-pane", "-d", "-s", "=guest:", "-t", "=host:")
+        await answers(client, "guest", "moved")
+        began = time.monotonic()
+        await client.delete("/sessions/guest")
+        assert time.monotonic() - began < 3
+        assert b"moved" in await client.all_output(moved["id"])
+        # Two sweeps see to what was left.
+        await asyncio.sleep(2 * SWEEP_SECONDS + 0.5)
+        assert (await client.get("/sessions/host"))["state"] == "running"
+        await answers(client, "host", "alive")
+        assert len(daemon.tmux("list-panes", "-s", "-t", "=host:", "-F", "#{pane_id}").split()) == 1
