@@ -28,6 +28,7 @@ from teleclaude.model.executions import (
     StreamTotals,
     TimedOutState,
 )
+from teleclaude.model.prompts import Prompt, PromptKind, PromptOption
 from teleclaude.model.sessions import (
     LIVE_STATES,
     NAME_PATTERN,
@@ -94,6 +95,9 @@ __all__ = [
     "PausedState",
     "Principal",
     "ProcessIdentity",
+    "Prompt",
+    "PromptKind",
+    "PromptOption",
     "QueuedState",
     "Role",
     "Running",

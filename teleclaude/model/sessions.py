@@ -9,6 +9,8 @@ from datetime import datetime
 from enum import IntEnum, StrEnum
 from typing import ClassVar, Literal
 
+from teleclaude.model.prompts import Prompt
+
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
@@ -220,7 +222,7 @@ class Screen:
     """A rendered terminal. ``offset`` is the stream end read before the capture, so joining screen and stream may
     repeat bytes but never skips any; ``exact`` says that the end was the same just after it.
 
-    ``lines`` hold plain text, ``ansi_lines`` the same rows with SGR sequences.
+    ``lines`` hold plain text, ``ansi_lines`` the same rows with SGR sequences; ``prompt`` is what a live one asks.
     """
 
     cols: int
@@ -232,6 +234,7 @@ class Screen:
     ansi_lines: tuple[str, ...]
     offset: int
     exact: bool
+    prompt: Prompt | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import structlog
 
 from teleclaude.errors import NotFoundError, TeleclaudeError
 from teleclaude.model import Cursor, Screen, Session
+from teleclaude.screen.prompts import find_prompt
 from teleclaude.screen.sgr import plain_rows
 from teleclaude.service.recorders import Recorders
 from teleclaude.service.table import Live
@@ -43,7 +44,7 @@ class Screens:
         if pane is None:
             return
         try:
-            screen = await self.now(live, pane.pane_id)
+            screen = replace(await self.now(live, pane.pane_id), prompt=None)
             await asyncio.to_thread(_write, self._path(live.id), screen)
         except (TeleclaudeError, OSError) as error:
             log.warning("last_screen_not_kept", session_id=live.id, error=str(error))
@@ -72,16 +73,18 @@ class Screens:
 
 
 def _screen(captured: CapturedScreen, offset: int, *, exact: bool) -> Screen:
+    lines = plain_rows(captured.ansi_lines)
     return Screen(
         cols=captured.cols,
         rows=captured.rows,
         cursor=captured.cursor,
         alternate=captured.alternate,
         title=captured.title,
-        lines=plain_rows(captured.ansi_lines),
+        lines=lines,
         ansi_lines=captured.ansi_lines,
         offset=offset,
         exact=exact,
+        prompt=find_prompt(lines, captured.cursor),
     )
 
 

@@ -8,7 +8,20 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from teleclaude.clock import timestamp
-from teleclaude.model import Activity, Bounds, Chunk, Exit, HandedOff, Kind, Role, Screen, Session, is_name
+from teleclaude.model import (
+    Activity,
+    Bounds,
+    Chunk,
+    Exit,
+    HandedOff,
+    Kind,
+    Prompt,
+    PromptKind,
+    Role,
+    Screen,
+    Session,
+    is_name,
+)
 from teleclaude.wire.arguments import passable, passable_env
 from teleclaude.wire.base import Command, Line, Reference, Text, View
 
@@ -282,6 +295,40 @@ class CursorView(View):
     visible: bool
 
 
+class PromptOptionView(View):
+    """``keys`` choose it, as the keys of ``/keys``."""
+
+    label: str
+    keys: list[str]
+    selected: bool
+
+
+class PromptView(View):
+    """What the program asks at the bottom of the screen. ``context`` are the lines above the question; ``fingerprint``
+    is the same as long as the same is asked, so look again before pressing keys for it.
+    """
+
+    kind: PromptKind
+    question: str
+    context: list[str]
+    options: list[PromptOptionView]
+    fingerprint: str
+
+    @classmethod
+    def of(cls, prompt: Prompt) -> PromptView:
+        options = [
+            PromptOptionView(label=option.label, keys=list(option.keys), selected=option.selected)
+            for option in prompt.options
+        ]
+        return cls(
+            kind=prompt.kind,
+            question=prompt.question,
+            context=list(prompt.context),
+            options=options,
+            fingerprint=prompt.fingerprint,
+        )
+
+
 class ScreenView(View):
     cols: int
     rows: int
@@ -291,6 +338,7 @@ class ScreenView(View):
     lines: list[str]
     offset: int
     exact: bool
+    prompt: PromptView | None
 
     @classmethod
     def of(cls, screen: Screen) -> ScreenView:
@@ -303,6 +351,7 @@ class ScreenView(View):
             lines=list(screen.lines),
             offset=screen.offset,
             exact=screen.exact,
+            prompt=PromptView.of(screen.prompt) if screen.prompt else None,
         )
 
 

@@ -98,6 +98,7 @@ async def test_a_screen_is_json_unless_asked_otherwise(served: Served) -> None:
         "lines": ["$ ls", "é"],
         "offset": 0,
         "exact": True,
+        "prompt": None,
     }
     assert (await served.json("GET", "/sessions/build/screen?format=gif"))[0] == 422
 
