@@ -71,6 +71,7 @@ export class Stage {
         behind: () => open.tty?.hold(),
         ready: () => open.tty?.release(),
         size: (size) => this.#resize(size),
+        leave: () => $($("controls").hidden ? "find" : "text").focus(),
         link: (address) => this.#link(address),
       },
     });

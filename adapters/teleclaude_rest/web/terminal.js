@@ -40,7 +40,8 @@ export class TerminalView {
     this.terminal.loadAddon(this.fitter);
     silence(this.terminal);
     this.terminal.open(host);
-    this.terminal.textarea?.setAttribute("aria-label", readOnly ? "Terminal, read only" : "Terminal");
+    this.terminal.textarea?.setAttribute("aria-label", `Terminal${readOnly ? ", read only" : ""}; Shift Escape leaves it`);
+    this.terminal.attachCustomKeyEventHandler((event) => this.#isForUs(event));
     this.terminal.onData((data) => isReport(data) || on.typed(encoder.encode(data)));
     this.terminal.onBinary((data) => on.typed(Uint8Array.from(data, (character) => character.charCodeAt(0))));
     onScheme(() => Object.assign(this.terminal.options, scheme()), this.#over.signal);
@@ -163,6 +164,13 @@ export class TerminalView {
     const {active} = this.terminal.buffer;
     const shown = screen.plain.map((_, row) => active.getLine(active.baseY + row)?.translateToString(true) ?? "");
     return screen.plain.every((line, row) => line.trimEnd() === shown[row].trimEnd());
+  }
+
+  /** Tab belongs to the program, so there is another way out for those who have only a keyboard. */
+  #isForUs(event) {
+    if (event.key !== "Escape" || !event.shiftKey) return true;
+    if (event.type === "keydown") this.on.leave();
+    return false;
   }
 
   #resized() {

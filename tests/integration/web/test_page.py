@@ -75,6 +75,24 @@ async def test_keys_and_modifiers(owner: Visitor, client: Client) -> None:
     await owner.page.keyboard.press("x")
     await owner.reads("^Z^[x")
     assert await owner.page.locator("#keys [aria-pressed=true]").count() == 0
+    await owner.page.keyboard.press("Tab")
+    await owner.reads("^Z^[x^I")
+    await owner.page.keyboard.press("Shift+Escape")
+    await owner.sees("#text:focus")
+
+
+async def test_a_token_for_one_session(visitor: Visitor, client: Client, outside: Outside) -> None:
+    await client.new(["cat"], name="mine")
+    await client.new(["cat"], name="other")
+    token = await outside.new_token("narrow", role="operator", sessions=["mine"])
+    await visitor.sign_in(token)
+    await visitor.choose("mine")
+    await visitor.types("allowed")
+    await visitor.reads("allowed")
+    assert await visitor.page.locator("#list li").count() == 1
+    assert not await visitor.page.is_visible("#new")
+    await outside.revoke("narrow")
+    await visitor.sees("#signin-reason", "expired or was revoked")
 
 
 async def test_several_lines_go_in_one_piece(owner: Visitor, client: Client) -> None:

@@ -6,7 +6,7 @@ import base64
 import sys
 
 import pytest
-from playwright.async_api import Browser
+from playwright.async_api import Browser, Route
 
 from tests.integration.web.visitor import Visitor, visit
 from tests.support.cut import wire_to
@@ -82,6 +82,26 @@ async def test_the_network_is_cut_while_output_flows(browser: Browser) -> None:
             await visitor.reads("all said")
             await check_record(visitor, client, "count")
             assert not await visitor.page.is_visible("#signin")
+
+
+async def test_a_page_that_is_behind_breaks_off_and_comes_back(
+    browser: Browser, outside: Outside, client: Client
+) -> None:
+    async def impatient(route: Route) -> None:
+        reply = await route.fetch()
+        body = await reply.text()
+        assert "const MUCH = 4 << 20" in body
+        await route.fulfill(response=reply, body=body.replace("4 << 20", "256 << 10").replace("512 << 10", "64 << 10"))
+
+    async with visit(browser, outside.base) as visitor:
+        await visitor.page.route("**/terminal.js", impatient)
+        await client.new(["bash", "-c", "seq -f 'much %010.0f' 20000; echo; echo over; exec cat"], name="much")
+        await client.wait("much", text="over")
+        await visitor.sign_in(outside.token)
+        await visitor.choose("much")
+        await visitor.reads("over")
+        assert sum(address.startswith("ws:") for address in visitor.addresses) > 1
+        await check_record(visitor, client, "much")
 
 
 async def test_a_flood_is_taken_whole(browser: Browser, outside: Outside, client: Client) -> None:
