@@ -115,9 +115,7 @@ class Repository:
         Raises ``ConflictError`` when that is not possible any more.
         """
         ref, root = _REF + handoff, await self._root()
-        head = (await self._run("rev-parse", "--verify", "-q", "HEAD", check=False)).strip()
-        wanted = (await self._run("rev-parse", "--verify", "-q", f"{ref}^{{tree}}", check=False)).strip()
-        if head == packed.commit and await self._files(scratch) == wanted:
+        if await self._is_applied(ref, packed, scratch):
             return
         await self.require_clean()
         to = ("-B", packed.branch, packed.commit) if packed.branch is not None else ("--detach", packed.commit)
@@ -125,6 +123,16 @@ class Repository:
         await self._run("read-tree", "-m", "-u", "HEAD", ref, cwd=root, wrong="cannot take the files")
         await self._run("read-tree", f"{ref}^", cwd=root)
         await self._run("update-index", "-q", "--refresh", cwd=root, check=False)
+
+    async def _is_applied(self, ref: str, packed: Packed, scratch: Path) -> bool:
+        """Whether an earlier try got to its end."""
+        head = (await self._run("rev-parse", "--verify", "-q", "HEAD", check=False)).strip()
+        branch = (await self._run("symbolic-ref", "-q", "--short", "HEAD", check=False)).strip() or None
+        if (branch, head) != (packed.branch, packed.commit):
+            return False
+        wanted = (await self._run("rev-parse", f"{ref}^{{tree}}", f"{ref}^^{{tree}}", check=False)).split()
+        index = (await self._run("write-tree", check=False)).strip()
+        return wanted == [await self._files(scratch), index]
 
     async def forget(self, handoff: str) -> None:
         await self._run("update-ref", "-d", _REF + handoff, check=False)

@@ -95,7 +95,7 @@ class Source:
         self._moving: set[str] = set()
 
     async def handoff(self, principal: Principal, command: HandoffSession) -> HandoffReply:
-        if command.id.rpartition("/")[2].startswith("X"):
+        if command.id.rpartition("/")[2].startswith("E"):
             raise InvalidError("an execution ends where it began; only a terminal session can be handed over")
         found = await self._lookup.find(principal, command.id, operation=command.operation)
         live = self._movable(found, command)
