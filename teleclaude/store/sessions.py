@@ -7,6 +7,7 @@ import sqlite3
 import zlib
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import lru_cache
 
 import structlog
 
@@ -145,5 +146,11 @@ def _all(rows: Iterable[tuple[str, str, int]]) -> list[Session]:
         if zlib.crc32(record.encode()) != crc:
             log.error("session_row_damaged", session_id=session_id)
             continue
-        sessions.append(decode_session(record))
+        sessions.append(_decoded(record))
     return sessions
+
+
+@lru_cache(maxsize=2000)
+def _decoded(record: str) -> Session:
+    """Lists are asked for again and again, and most sessions in them are as they were."""
+    return decode_session(record)

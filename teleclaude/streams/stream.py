@@ -99,6 +99,11 @@ class Stream:
         self._ledger.look()
         return Bounds(self._ledger.start, self._ledger.end)
 
+    def latest(self) -> tuple[Bounds, float | None]:
+        """``bounds`` and ``written_at`` from one look."""
+        self._ledger.look()
+        return Bounds(self._ledger.start, self._ledger.end), self._ledger.written_at
+
     def written_at(self) -> float | None:
         """When bytes last arrived (seconds since the epoch, the file's own time); None when none ever did."""
         self._ledger.look()
