@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import structlog
@@ -56,6 +57,7 @@ class Adoptions:
         self._reconciler = reconciler
         self._views = views
         self._clock = clock
+        self._adopting: set[PaneIdentity] = set()
         servers.on_gone(self._server_gone)
 
     def handlers(self) -> Mapping[type[Command[Any]], Callable[[Principal, Any], Awaitable[Any]]]:
@@ -66,11 +68,23 @@ class Adoptions:
         found = await server.find(command.target)
         panes = Panes(server)
         about = await panes.pane(found.pane_id)
-        self._refuse_known(panes.identity(about), command)
-        live = await self._reserve(principal, command, server, found, about)
-        async with live.lifecycle:
-            await self._terminals.take_over(live, found.pane_id)
+        with self._alone(panes.identity(about), command):
+            live = await self._reserve(principal, command, server, found, about)
+            async with live.lifecycle:
+                await self._terminals.take_over(live, found.pane_id)
         return self._views.session(live.session, live.stream)
+
+    @contextmanager
+    def _alone(self, pane: PaneIdentity, command: AdoptSession) -> Iterator[None]:
+        """Of several who want one pane at once the first gets it: two would take it from each other for ever."""
+        self._refuse_known(pane, command)
+        if pane in self._adopting:
+            raise ConflictError("somebody else is adopting that pane just now", operation=command.operation)
+        self._adopting.add(pane)
+        try:
+            yield
+        finally:
+            self._adopting.discard(pane)
 
     def _refuse_known(self, pane: PaneIdentity, command: AdoptSession) -> None:
         for live in self._table:

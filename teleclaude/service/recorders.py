@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 from functools import partial
 
@@ -24,6 +25,9 @@ FINISH_SECONDS = 3.0
 SETTLE_SECONDS = 5.0
 UNSTARTED_SECONDS = 0.5
 """How long a recorder that was about to start is still waited for once its pane is gone."""
+
+REPLACED_SECONDS = 0.5
+"""From one new recorder to the next at least: somebody may be taking the pane's output away again and again."""
 
 STREAM = "pty"
 
@@ -74,6 +78,9 @@ class Recorders:
 
     async def _replace_once(self, live: Live) -> None:
         try:
+            loop = asyncio.get_running_loop()
+            await asyncio.sleep(live.replaced_at + REPLACED_SECONDS - loop.time())
+            live.replaced_at = loop.time()
             await self._replace(live)
         except TeleclaudeError as error:
             # The sweep sees the missing pipe and tries again.

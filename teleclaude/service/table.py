@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from math import inf
 
 from teleclaude.errors import ConflictError, LimitError, UnavailableError
 from teleclaude.model import HandingOff, Session
@@ -19,8 +20,8 @@ from teleclaude.tmux import Panes
 class Live:
     """A session that has not ended. ``input`` is its ordered input queue and the pane's lock; ``lifecycle`` lets
     close, restart and the observed end happen one after the other. ``since`` is when it was started, taken over or last
-    typed into. ``foreign`` are the panes of the user's own tmux
-    server for an adopted session; None for one of ours, and until that server was reached.
+    typed into, ``replaced_at`` when its recorder was last replaced, in the loop's time. ``foreign`` are the panes of the
+    user's own tmux server for an adopted session; None for one of ours, and until that server was reached.
     """
 
     session: Session
@@ -34,6 +35,7 @@ class Live:
     process: ProcessWatch | None = None
     recorder: ProcessWatch | None = None
     rearming: bool = False
+    replaced_at: float = -inf
     listeners: set[Callable[[], None]] = field(default_factory=set)
 
     @property

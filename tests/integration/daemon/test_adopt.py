@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -75,6 +76,22 @@ async def test_closing_lets_go_and_leaves_no_trace(client: Client, tmux: UsersTm
     assert again["id"] != made["id"]
     await client.delete("/sessions/mine", params={"purge": "true"})
     assert tmux.pane("My Work", "#{pane_pid}") == pid
+
+
+async def test_of_several_who_adopt_one_pane_at_once_one_gets_it(
+    client: Client, tmux: UsersTmux, daemon: DaemonProcess
+) -> None:
+    async def ask(name: str) -> int:
+        body = {"target": "other", "socket": str(tmux.socket), "name": name}
+        async with client.http.post(client.url("/sessions/adopt"), json=body) as response:
+            return response.status
+
+    before = daemon.log.count("recorder_replaced")
+    assert sorted(await asyncio.gather(*(ask(f"s{n}") for n in range(6)))) == [201, 409, 409, 409, 409, 409]
+    [session] = (await client.get("/sessions"))["sessions"]
+    await client.text(session["id"], "hello")
+    assert (await client.wait(session["id"], text="hello\nhello"))["outcome"] == "matched"
+    assert daemon.log.count("recorder_replaced") == before
 
 
 async def test_names_and_sizes_stay_the_users(client: Client, tmux: UsersTmux) -> None:

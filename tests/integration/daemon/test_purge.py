@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -55,6 +57,10 @@ async def put_file(client: Client, session: str) -> int:
     return await status(client, "PUT", f"/sessions/{session}/files/note", data=b"x" * 100)
 
 
+def nothing_left(state: Path, session: str) -> bool:
+    return not list(state.rglob(f"*{session}*"))
+
+
 @pytest.fixture(scope="module")
 def daemon() -> Iterator[DaemonProcess]:
     with asyncio.Runner() as runner:
@@ -85,7 +91,7 @@ async def test_a_purge_and_another_operation_at_once(
         if found == 200:
             assert deed is restart
             await client.delete(f"/sessions/{made}", params={"purge": "true", "grace_ms": "0"})
-        await eventually(lambda made=made: not list(daemon.state.rglob(f"*{made}*")))  # type: ignore[misc]
+        await eventually(partial(nothing_left, daemon.state, made))
     assert daemon.tmux("list-sessions", "-F", "#{session_name}").split() == ["_teleclaude"]
     assert "Traceback" not in daemon.log
     assert '"level": "error"' not in daemon.log

@@ -13,7 +13,7 @@ import pytest
 from teleclaude.service.reconcile import SWEEP_SECONDS
 from teleclaude.tasks import process_start_time
 from tests.support.daemon import Client, daemon_process
-from tests.support.faults import ECHO_OFF_CAT, answers, in_state, numbers, pane_of
+from tests.support.faults import ECHO_OFF_CAT, answers, gaps, in_state, numbers, pane_of
 from tests.support.wait import eventually
 
 
@@ -36,6 +36,22 @@ async def test_x51_changes_by_hand_are_noticed_and_nothing_is_undone() -> None:
         names = set(daemon.tmux("list-sessions", "-F", "#{session_name}").splitlines())
         assert {"strange", "other-name", "unpiped", "split"} <= names
         assert len(pane_of(daemon, "split", "#{pane_id}").splitlines()) == 2
+
+
+async def test_x51_who_takes_the_output_away_again_and_again_wears_nobody_out() -> None:
+    async with daemon_process() as daemon, Client(daemon.socket) as client:
+        made = await client.new(ECHO_OFF_CAT, name="cat")
+        await client.wait("cat", text="ready\n")
+        pane = pane_of(daemon, "cat", "#{pane_id}")
+        began = time.monotonic()
+        while time.monotonic() - began < 2:
+            await asyncio.to_thread(daemon.tmux, "pipe-pane", "-t", pane, "cat >/dev/null")
+        assert daemon.log.count("recorder_replaced") <= 8
+        await answers(client, "cat", "recorded-again")
+        assert (await client.all_output(made["id"])).startswith(b"ready\r\n")
+        told = gaps(client, made["id"])
+        assert (await anext(told))["reason"] == "recorder_died"
+        await told.aclose()
 
 
 async def test_x51_a_pane_respawned_by_hand_is_the_same_session() -> None:
