@@ -20,8 +20,8 @@ from teleclaude.tmux import Panes
 class Live:
     """A session that has not ended. ``input`` is its ordered input queue and the pane's lock; ``lifecycle`` lets
     close, restart and the observed end happen one after the other. ``since`` is when it was started, taken over or last
-    typed into, ``replaced_at`` when its recorder was last replaced, in the loop's time. ``foreign`` are the panes of the
-    user's own tmux server for an adopted session; None for one of ours, and until that server was reached.
+    typed into, ``replaced_at`` when its recorder was last replaced, in the loop's time. ``foreign`` are the panes of
+    the user's own tmux server for an adopted session; None for one of ours, and until that server was reached.
     """
 
     session: Session
