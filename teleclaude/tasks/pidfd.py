@@ -11,6 +11,7 @@ from typing import Self
 
 POLL_SECONDS = 0.05
 _PROC = Path("/proc")
+_STAT_BYTES = 4096
 _HAS_PROC = (_PROC / "self/stat").exists()
 
 
@@ -23,7 +24,11 @@ def process_start_time(pid: int) -> int | None:
     if not _HAS_PROC:
         return 0 if _exists(pid) else None
     try:
-        stat = (_PROC / str(pid) / "stat").read_bytes()
+        descriptor = os.open(f"{_PROC}/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            stat = os.read(descriptor, _STAT_BYTES)
+        finally:
+            os.close(descriptor)
     except (FileNotFoundError, ProcessLookupError):
         return None
     # The name in parentheses may hold anything, also spaces and parentheses: fields count from the last one.

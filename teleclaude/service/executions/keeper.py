@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 
 import structlog
 
@@ -66,7 +67,7 @@ class Keeper:
     async def open(self, execution: Execution) -> LiveExecution:
         """Record it durably and make it visible. Raises what the store raises; then there is nothing of it."""
         sinks = {
-            name: StreamSink(execution.id, name, self._streams.get(execution.id, name), self._tasks)
+            name: StreamSink(execution.id, name, partial(self._streams.get, execution.id, name), self._tasks)
             for name in (*STREAMS, ORDER)
         }
         live = LiveExecution(execution, sinks)
@@ -131,7 +132,7 @@ class Keeper:
         return {name: self._kept(live.sinks[name], counted.get(name, StreamTotals())) for name in STREAMS}
 
     def _kept(self, sink: StreamSink, counted: StreamTotals) -> StreamTotals:
-        bounds = sink.stream.bounds()
+        bounds = sink.bounds
         total = max(counted.total, bounds.end)
         return StreamTotals(
             start=bounds.start,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import structlog
 
 from teleclaude.api import Tasks
 from teleclaude.errors import NoSpaceError, TeleclaudeError
+from teleclaude.model import Bounds
 from teleclaude.streams import Stream, StreamWriter
 
 log = structlog.get_logger(__name__)
@@ -17,14 +20,21 @@ class StreamSink:
     A stream whose files cannot be made at all costs the output, not the work: ``fault`` says why nothing was kept.
     """
 
-    def __init__(self, execution_id: str, name: str, stream: Stream, tasks: Tasks) -> None:
-        self.stream = stream
+    def __init__(self, execution_id: str, name: str, find: Callable[[], Stream], tasks: Tasks) -> None:
+        """``find`` is asked for the stream once there is something to write."""
         self.fault: str | None = None
         self._execution_id = execution_id
         self._name = name
+        self._find = find
+        self._stream: Stream | None = None
         self._tasks = tasks
         self._writer: StreamWriter | None = None
         self._closed = False
+
+    @property
+    def bounds(self) -> Bounds:
+        """What of it can be read; nothing before the first byte."""
+        return Bounds(0, 0) if self._stream is None else self._stream.bounds()
 
     async def write(self, data: bytes) -> None:
         if self.fault is not None:
@@ -47,7 +57,8 @@ class StreamSink:
             await self._writer.aclose()
 
     async def _open(self) -> bool:
-        writer = StreamWriter(self.stream, self._tasks)
+        self._stream = self._find()
+        writer = StreamWriter(self._stream, self._tasks)
         try:
             await writer.__aenter__()
         except NoSpaceError:

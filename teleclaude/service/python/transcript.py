@@ -24,7 +24,7 @@ class Transcript:
     def __init__(self, session_id: str, stream: Stream, tasks: Tasks) -> None:
         self._session_id = session_id
         self._stream = stream
-        self._sink = StreamSink(session_id, "pty", stream, tasks)
+        self._sink = StreamSink(session_id, "pty", lambda: stream, tasks)
         self._missing = False
 
     async def write(self, data: bytes) -> None:
