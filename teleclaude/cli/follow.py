@@ -14,6 +14,7 @@ from teleclaude.cli.failure import TRY_AGAIN, CliError, ConnectionFailedError, R
 from teleclaude.cli.output import Output
 from teleclaude.cli.record import Record, gap_below
 from teleclaude.cli.sse import ServerEvent
+from teleclaude.cli.values import session_path
 
 if TYPE_CHECKING:
     from teleclaude.cli.client import Client, Query
@@ -49,16 +50,19 @@ class Follower:
         self._last_id = ""
         self._was_connected = False
         self._is_steady = False
+        self._has_moved = False
 
     def run(self, start: int | None) -> None:
         """Until the session ends. ``start`` None is the oldest kept byte, ``-N`` the last N."""
         self._position = self._oldest() if start is None else start
         retry = _Retry()
         while True:
-            self._is_steady = False
+            self._is_steady = self._has_moved = False
             try:
                 if self._follow():
                     return
+                if self._has_moved:
+                    continue
                 failure = ConnectionFailedError("the daemon closed the stream", TRY_AGAIN, was_sent=True)
             except ConnectionFailedError as error:
                 failure = error
@@ -113,10 +117,19 @@ class Follower:
                 self._record.event(event.name, data)
             if event.id.isdecimal():
                 self._position, self._last_id = int(event.id), event.id
-            if event.name in ("exit", "handed_off"):
-                self._say_farewell(event.name, data)
+            if event.name == "handed_off":
+                self._move(data)
+                return False
+            if event.name == "exit":
+                self._say_farewell(data)
                 return True
         return False
+
+    def _move(self, data: dict[str, Any]) -> None:
+        """Offsets go on where the session does, and our daemon passes on what comes from there."""
+        there = f"{data.get('computer')}/{data.get('session_id')}"
+        self._out.note(f"handed off; following it on {data.get('computer')}")
+        self._path, self._last_id, self._has_moved = session_path(there), "", True
 
     def _output(self, data: dict[str, Any]) -> None:
         try:
@@ -126,11 +139,8 @@ class Follower:
             raise CliError("the daemon sent output that cannot be read") from error
         self._record.output(start, end, content)
 
-    def _say_farewell(self, name: str, data: dict[str, Any]) -> None:
-        if name == "handed_off":
-            there = f"{data.get('computer')}/{data.get('session_id')}"
-            self._out.note(f"handed off; it goes on with: teleclaude logs -f --from {self._position} {there}")
-        elif self._farewell and self._out.is_tty:
+    def _say_farewell(self, data: dict[str, Any]) -> None:
+        if self._farewell and self._out.is_tty:
             how = data.get("signal") if data.get("signal") is not None else data.get("code")
             self._out.note("the session ended" if how is None else f"the session ended: {how}")
 

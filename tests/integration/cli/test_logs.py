@@ -139,12 +139,14 @@ async def test_a_follower_that_fell_below_retention(followed: ScriptedDaemon, cl
     assert "gap: 50 bytes are missing at offset 0 (retention)" in ended.err
 
 
-async def test_a_session_that_moves_away(followed: ScriptedDaemon, cli: CommandLine) -> None:
+async def test_a_session_that_moves_away_is_followed(followed: ScriptedDaemon, cli: CommandLine) -> None:
     moved = frame("handed_off", {"computer": "barn", "session_id": "01S", "epoch": 2})
     followed.on("GET", STREAM, stream(output(0, b"one"), moved))
+    followed.on("GET", "/sessions/barn%2F01S/stream", stream(output(3, b"two"), EXIT))
     ended = await cli("logs", "-f", "web", "--from", "0")
-    assert (ended.code, ended.out) == (0, "one")
-    assert "teleclaude logs -f --from 3 barn/01S" in ended.err
+    assert (ended.code, ended.out) == (0, "onetwo")
+    assert "following it on barn" in ended.err
+    assert followed.seen[-1].query["from"] == "3"
 
 
 @pytest.mark.parametrize("data", ["nonsense", "[]", '{"from": 0, "to": 1, "b64": "*"}', '{"to": 1}'])
