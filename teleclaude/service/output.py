@@ -8,11 +8,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from teleclaude.api import OutputExit, OutputFollower, OutputHandedOff, OutputItem, OutputState, OutputText
+from teleclaude.api import OutputExit, OutputFollower, OutputHandedOff, OutputItem, OutputState
 from teleclaude.clock import Clock, timestamp
 from teleclaude.errors import InvalidError
-from teleclaude.model import Chunk, Exited, Gap, HandedOff, Lost, Principal, Session
+from teleclaude.model import Chunk, Exited, HandedOff, Lost, Principal, Session
 from teleclaude.service.lookup import Found, Lookup
+from teleclaude.service.texts import SharedTexts, TextFollower
 from teleclaude.streams import PTY, Ended, Follower, Mode, Stream, StreamStore, TextDecoder
 from teleclaude.wire.base import Command
 from teleclaude.wire.sessions import FollowOutput, ReadOutput
@@ -66,6 +67,7 @@ class Outputs:
         self._streams = streams
         self._others = others
         self._clock = clock
+        self._texts = SharedTexts()
 
     async def read(self, principal: Principal, command: ReadOutput) -> Chunk:
         """A bounded read; with ``wait_ms`` and nothing there yet, wait for the first new bytes."""
@@ -106,7 +108,7 @@ class Outputs:
         bounds = source.stream.bounds()
         start = bounds.end if request.from_ is None else from_offset(request.from_, bounds.start, bounds.end)
         async with self._follower(source, start, mode=request.mode) as follower:
-            yield TextFollower(follower) if request.format == "text" else follower
+            yield TextFollower(follower, self._texts) if request.format == "text" else follower
 
     @asynccontextmanager
     async def _follower(self, source: Source, start: int, *, mode: Mode) -> AsyncIterator[SourceFollower]:
@@ -203,45 +205,6 @@ class _SessionSource:
     def _session(self) -> Session:
         live = self._found.live
         return live.session if live is not None else self._found.session
-
-
-class TextFollower:
-    """The same items with bytes turned into text. A text ends where the next one is best begun, so that its offset
-    resumes exactly, also in the middle of a character or an escape sequence.
-    """
-
-    def __init__(self, inner: OutputFollower) -> None:
-        self._inner = inner
-        self._decoder = TextDecoder()
-        self._shown = inner.offset
-        self._last: OutputItem | None = None
-
-    @property
-    def offset(self) -> int:
-        return self._shown
-
-    async def next(self, timeout: float | None = None) -> OutputItem | None:
-        if self._last is not None:
-            last, self._last = self._last, None
-            return last
-        while True:
-            item = await self._inner.next(timeout)
-            if isinstance(item, Chunk):
-                text = self._decoder.feed(item.data)
-                if not text:
-                    continue  # part of a character or nothing but escapes: the next bytes come with their timeout
-                return self._show(text, item.end - self._decoder.pending)
-            if isinstance(item, Gap):
-                self._decoder = TextDecoder()
-                self._shown = item.end
-            elif isinstance(item, OutputExit | OutputHandedOff) and self._decoder.pending:
-                self._last = item
-                return self._show(self._decoder.finish(), self._inner.offset)
-            return item
-
-    def _show(self, text: str, end: int) -> OutputText:
-        start, self._shown = self._shown, end
-        return OutputText(start, end, text)
 
 
 def from_offset(asked: int, start: int, end: int) -> int:

@@ -20,7 +20,7 @@ from teleclaude.errors import (
     UnavailableError,
 )
 from teleclaude.model import Lifetime, Principal, is_name
-from teleclaude.service.output import TextFollower
+from teleclaude.service.texts import TextFollower
 from teleclaude.wire import remote as wire
 from teleclaude.wire.base import Command
 from teleclaude.wire.executions import CancelExecution, GetExecution, ListExecutions, StartExecution
