@@ -91,7 +91,7 @@ async def test_a_page_that_is_behind_breaks_off_and_comes_back(
         reply = await route.fetch()
         body = await reply.text()
         assert "const MUCH = 4 << 20" in body
-        await route.fulfill(response=reply, body=body.replace("4 << 20", "256 << 10").replace("512 << 10", "64 << 10"))
+        await route.fulfill(response=reply, body=body.replace("4 << 20", "32 << 10").replace("512 << 10", "8 << 10"))
 
     async with visit(browser, outside.base) as visitor:
         await visitor.page.route("**/terminal.js", impatient)
