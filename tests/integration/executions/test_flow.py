@@ -91,6 +91,23 @@ async def test_b13_a_flood_and_a_client_that_never_reads_harm_nobody(client: Cli
     assert (await end(client, execution))["status"] == "cancelled"
 
 
+async def test_b12_b14_a_slow_reader_of_a_flood_takes_no_memory(client: Client, daemon: DaemonProcess) -> None:
+    """500,000 bytes a second; the benchmark goes on for five minutes."""
+    process = psutil.Process(daemon.pid)
+    execution = await start(client, "yes", overflow="spool")
+    url = client.url(f"/executions/{execution['id']}/stream")
+    sizes: list[int] = []
+    async with client.http.get(url, params={"from": "0"}) as response:
+        for _ in range(30):
+            await response.content.readexactly(50_000)
+            sizes.append(process.memory_info().rss)
+            await asyncio.sleep(0.1)
+    await control(client, execution, "cancel")
+    await end(client, execution)
+    assert max(sizes) < 100 << 20
+    assert max(sizes[10:]) - min(sizes[10:]) < 10 << 20
+
+
 async def test_b25_a_hundred_groups_end_together(client: Client) -> None:
     script = "sleep 600 & sleep 600"
     many = await asyncio.gather(*(client.post("/executions", {"script": script}) for _ in range(100)))
