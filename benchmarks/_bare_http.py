@@ -20,8 +20,10 @@ PIECE_BYTES = 64 << 10
 
 
 def application(folder: Path) -> web.Application:
+    connection = sqlite3.connect(folder / "rows.db", check_same_thread=False)
+
     async def sessions(_request: web.Request) -> web.Response:
-        rows = await asyncio.to_thread(_rows, folder / "rows.db")
+        rows = await asyncio.to_thread(_rows, connection)
         for row in rows:
             row["end"] = (folder / "data").stat().st_size
         return web.Response(body=json.dumps({"sessions": rows}).encode(), content_type="application/json")
@@ -45,12 +47,8 @@ def application(folder: Path) -> web.Application:
     return app
 
 
-def _rows(path: Path) -> list[dict[str, object]]:
-    connection = sqlite3.connect(path)
-    try:
-        return [json.loads(row) for (row,) in connection.execute("SELECT body FROM sessions")]
-    finally:
-        connection.close()
+def _rows(connection: sqlite3.Connection) -> list[dict[str, object]]:
+    return [json.loads(row) for (row,) in connection.execute("SELECT body FROM sessions")]
 
 
 if __name__ == "__main__":

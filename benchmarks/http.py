@@ -24,6 +24,7 @@ CONNECTIONS = 8
 SECONDS = 4.0
 STREAM_BYTES = 4_000_000
 READERS = (1, 10, 100)
+STREAM = "/v1/sessions/printer/stream?from=0"
 PRINTER = f"head -c {STREAM_BYTES} /dev/zero | tr '\\0' x; exec cat"
 
 
@@ -41,7 +42,13 @@ async def measure() -> list[Row]:
             rows = await _lists(daemon, bare)
             for readers in READERS:
                 rows += await _fan_out(daemon, bare, bare_pid, readers)
-            return rows
+            speed, cpu = await _read(daemon.socket, f"{STREAM}&format=text", daemon.pid, READERS[-1])
+            what = f"SSE to {READERS[-1]} readers as text"
+            return [
+                *rows,
+                figure(f"{what}: of the output", speed, "MB/s"),
+                figure(f"{what}: server's CPU per reader and MB", cpu, "ms"),
+            ]
 
 
 @asynccontextmanager
@@ -98,9 +105,7 @@ async def _requests(socket: Path, path: str) -> float:
 
 async def _fan_out(daemon: DaemonProcess, bare: Path, bare_pid: int, readers: int) -> list[Row]:
     rounds = 3 if readers < 100 else 1
-    ours = [
-        await _read(daemon.socket, "/v1/sessions/printer/stream?from=0", daemon.pid, readers) for _ in range(rounds)
-    ]
+    ours = [await _read(daemon.socket, STREAM, daemon.pid, readers) for _ in range(rounds)]
     theirs = [await _read(bare, "/stream", bare_pid, readers) for _ in range(rounds)]
     speed, cpu = max(ours)
     bare_speed, bare_cpu = max(theirs)
