@@ -45,8 +45,11 @@ class Recorders:
         return live.stream.settled and live.stream.recorder_alive() is True
 
     def ended(self, live: Live) -> bool:
-        """Whether nothing records the pane any more; tmux itself notices that only with the next output."""
-        return live.recorder is None or live.recorder.ended
+        """Whether nothing records the pane any more, or only into files that somebody has removed.
+
+        tmux itself notices that only with the next output, if at all.
+        """
+        return live.recorder is None or live.recorder.ended or not live.stream.recorder_claimed()
 
     async def watch(self, live: Live) -> None:
         """Follow the newest recorder of a session that has just started or was taken over."""

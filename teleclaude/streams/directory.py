@@ -59,6 +59,7 @@ class StreamDirectory:
 
     def create(self) -> None:
         """Nothing is done to one that is there."""
+        self.path.parent.parent.mkdir(mode=0o700, exist_ok=True)
         self.path.parent.mkdir(mode=0o700, exist_ok=True)
         self.path.mkdir(mode=0o700, exist_ok=True)
 

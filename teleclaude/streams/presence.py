@@ -36,6 +36,11 @@ class Presence:
             return False
         return None if claim.process is None else is_alive(claim.process)
 
+    def claimed(self) -> bool:
+        """Whether the newest generation's recorder can still be found; False for files that somebody took away."""
+        number = next(iter(self._numbers()), None)
+        return number is not None and self._ledger.files.pid_file(number).exists()
+
     async def started(self, timeout: float) -> RecorderProcess | None:
         """The newest generation's recorder, once it has written down who it is; None after ``timeout`` seconds."""
         number = next(iter(self._numbers()), None)

@@ -20,6 +20,7 @@ from teleclaude.streams.follow import Follower, Mode
 from teleclaude.streams.layout import Kept
 from teleclaude.streams.retention import Aged, within_budget, within_length
 from teleclaude.streams.stream import Stream
+from teleclaude.streams.succession import unwritable
 from teleclaude.streams.watch import Watcher
 from teleclaude.streams.worker import in_thread
 
@@ -92,6 +93,9 @@ class StreamStore:
         stream = self.get(owner, name)
         try:
             await in_thread(StreamDirectory(path).create)
+        except OSError as error:
+            del self._streams[owner, name]
+            raise unwritable(error, "stream.create") from error
         except BaseException:
             del self._streams[owner, name]
             raise

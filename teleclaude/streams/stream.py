@@ -224,6 +224,10 @@ class Stream:
         """Whether the newest generation is being recorded. None is not known: it may just be starting."""
         return self._presence.alive()
 
+    def recorder_claimed(self) -> bool:
+        """Whether the newest recorder's files are there. Where it is known to have started, they were taken away."""
+        return self._presence.claimed()
+
     async def recorder_started(self, timeout: float) -> RecorderProcess | None:
         """The newest generation's recorder, as soon as it says who it is; None after ``timeout`` seconds."""
         return await self._presence.started(timeout)

@@ -16,7 +16,7 @@ from dataclasses import replace
 
 import structlog
 
-from teleclaude.errors import NoSpaceError, NotFoundError
+from teleclaude.errors import NoSpaceError, NotFoundError, TeleclaudeError, UnavailableError
 from teleclaude.model import Gap
 from teleclaude.streams.directory import StreamDirectory
 from teleclaude.streams.layout import Generation, Record, recorder_prefix
@@ -156,6 +156,7 @@ class Succession:
             raise
 
     async def _begin(self, segment_bytes: int, reason: str | None, base: int) -> int:
+        await in_thread(self._files.create)
         number = self._take_number()
         record = Record(segment_bytes, None, reason, this_boot())
         if not self._generations and not self._waiting:
@@ -259,11 +260,17 @@ class Succession:
         number, self._next = self._next, self._next + 1
         return number
 
-    def _mapped(self, error: OSError, operation: str) -> Exception:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            return error
-        self._starved = True
+    def _mapped(self, error: OSError, operation: str) -> TeleclaudeError:
+        mapped = unwritable(error, operation)
+        self._starved = self._starved or isinstance(mapped, NoSpaceError)
+        return mapped
+
+
+def unwritable(error: OSError, operation: str) -> TeleclaudeError:
+    """What to say when files of a stream cannot be written."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return NoSpaceError("the disk is full, so recording cannot go on; free some space", operation=operation)
+    return UnavailableError(f"output cannot be recorded: {error}; mend that and try again", operation=operation)
 
 
 def _is_scarce(files: StreamDirectory) -> bool:

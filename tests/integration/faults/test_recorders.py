@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import shutil
 import signal
+import stat
 import time
 from contextlib import suppress
 
@@ -113,6 +116,30 @@ async def test_x50_a_truncated_file_is_a_named_hole() -> None:
         assert after == whole[gap["to"] :]
         refused = await client.get("/sessions/numbers/output", params={"from": str(gap["from"])}, expect=410)
         assert refused["start"] == gap["to"]
+
+
+@pytest.mark.parametrize("what", ["session", "all"])
+async def test_x50_a_removed_folder_is_a_named_hole_and_recording_goes_on(what: str) -> None:
+    async with daemon_process() as daemon, Client(daemon.socket) as client:
+        made = await client.new(ECHO_OFF_CAT, name="cat")
+        await client.wait("cat", text="ready\n")
+        end = (await client.get("/sessions/cat"))["output"]["end"]
+        streams = daemon.state / "streams"
+        await asyncio.to_thread(shutil.rmtree, streams if what == "all" else streams / made["id"])
+        assert (await client.new(["cat"], name="another"))["state"] == "running"
+
+        async def recorded() -> bool:
+            await client.text("cat", "after")
+            params = {"from": str(end)}
+            async with client.http.get(client.url("/sessions/cat/output"), params=params) as reply:
+                return b"after" in await reply.read()
+
+        await eventually(recorded, timeout=8)
+        told = gaps(client, made["id"])
+        assert (await anext(told))["reason"] in {"truncated", "recorder_died"}
+        await told.aclose()
+        assert stat.S_IMODE(streams.stat().st_mode) == 0o700
+        assert (await client.delete("/sessions/cat"))["state"] == "exited"
 
 
 @pytest.mark.parametrize("how", ["kill", "terminate"])
