@@ -247,9 +247,11 @@ class Hub(Protocol):
         """Who shows this token; raises ``UnauthenticatedError``."""
         ...
 
-    async def call(self, principal: Principal, command: Command[R], *, key: str | None = None) -> R:
+    async def call(
+        self, principal: Principal, command: Command[R], *, key: str | None = None, lasting: bool = True
+    ) -> R:
         """Run ``command`` as ``principal``. ``key`` is an idempotency key: a repeat gets the first reply, one still in
-        flight waits for it.
+        flight waits for it. A key that is not ``lasting`` costs less, and need not outlive a power failure.
 
         Raises ``TeleclaudeError`` only; each has a code.
         """

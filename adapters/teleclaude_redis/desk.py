@@ -190,7 +190,9 @@ class Desk:
             async with turn.lock:
                 self._require_time(envelope)
                 await self._require_epoch(envelope, command)
-                reply = await self._context.hub.call(principal, command, key=_key(envelope))
+                # A message is not begun after its deadline, so its id need not outlive what outlasts that.
+                key, lasting = _key(envelope)
+                reply = await self._context.hub.call(principal, command, key=key, lasting=lasting)
         finally:
             turn.holders -= 1
             if not turn.holders:
@@ -243,10 +245,12 @@ def _subject(envelope: Envelope, command: Command[Any]) -> tuple[str, str]:
     return envelope.sender, str(getattr(command, "id", None) or getattr(command, "name", None) or "")
 
 
-def _key(envelope: Envelope) -> str:
-    """What makes a repeat harmless: the sender's own key, else the message's id."""
+def _key(envelope: Envelope) -> tuple[str, bool]:
+    """What makes a repeat harmless, and whether it must last: a key of the sender's does, the message's id does not."""
     key = envelope.about.get("key")
-    return key if isinstance(key, str) and _ID.fullmatch(key) else envelope.id
+    if isinstance(key, str) and _ID.fullmatch(key):
+        return key, True
+    return envelope.id, False
 
 
 def _may_wait(command: Command[Any]) -> bool:

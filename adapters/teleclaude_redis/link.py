@@ -44,8 +44,7 @@ class Link:
             "socket_connect_timeout": COMMAND_SECONDS,
             "health_check_interval": 0,
             "protocol": 2,
-            "lib_name": None,
-            "lib_version": None,
+            "driver_info": None,
         }
         self.place = place_of(url)
         self.blocking = ConnectionPool.from_url(url, max_connections=MAX_BLOCKING, socket_timeout=None, **options)

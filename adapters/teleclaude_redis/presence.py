@@ -74,7 +74,7 @@ class Presence:
         key = self._keys.presence(self._computer)
         async with self._link.commands.pipeline(transaction=False) as pipe:
             pipe.get(key)
-            pipe.set(key, _pack(self._ring.seal_for_all(envelope)), px=self._ttl_ms)
+            pipe.set(key, pack(self._ring.seal_for_all(envelope)), px=self._ttl_ms)
             pipe.zadd(self._keys.computers, {self._computer: now})
             pipe.zremrangebyscore(self._keys.computers, "-inf", now - KEEP_SECONDS * 1000)
             pipe.zremrangebyrank(self._keys.computers, 0, -MAX_COMPUTERS - 1)
@@ -209,7 +209,8 @@ async def keep(
             await clock.sleep(seconds)
 
 
-def _pack(fields: Mapping[bytes, bytes]) -> bytes:
+def pack(fields: Mapping[bytes, bytes]) -> bytes:
+    """The fields of an entry as one string."""
     macs = {name.decode(): value.hex() for name, value in fields.items() if name != ENVELOPE}
     return jsonio.dumps(macs) + b"\n" + fields[ENVELOPE]
 

@@ -85,7 +85,8 @@ class Audit:
                 subject=subject,
                 result=result,
                 digest=digest,
-            )
+            ),
+            synced=False,
         )
 
     def _begins_typing(self, principal: str, session: str) -> bool:

@@ -102,17 +102,19 @@ class Service:
             self._audit.note_stranger(error.operation)
             raise
 
-    async def call(self, principal: Principal, command: Command[R], *, key: str | None = None) -> R:
+    async def call(
+        self, principal: Principal, command: Command[R], *, key: str | None = None, lasting: bool = True
+    ) -> R:
         """See ``Hub.call``. A command that changes something runs to its end even when the caller goes away, and is
         accounted for by that end.
         """
         if not command.mutates:
-            return cast(R, await self._done(principal, command, key))
-        return cast(R, await self._to_its_end(command.operation, lambda: self._done(principal, command, key)))
+            return cast(R, await self._done(principal, command, key, lasting))
+        return cast(R, await self._to_its_end(command.operation, lambda: self._done(principal, command, key, lasting)))
 
-    async def _done(self, principal: Principal, command: Command[Any], key: str | None) -> Any:
+    async def _done(self, principal: Principal, command: Command[Any], key: str | None, lasting: bool) -> Any:
         with self._accounted(principal, command):
-            return await self._route(principal, command, key)
+            return await self._route(principal, command, key, lasting)
 
     @contextmanager
     def _accounted(self, principal: Principal, command: Command[Any]) -> Iterator[None]:
@@ -153,7 +155,7 @@ class Service:
             self._metrics.observe(command.operation, code, self._clock.monotonic() - began)
             self._audit.note(principal, command, code)
 
-    async def _route(self, principal: Principal, command: Command[Any], key: str | None) -> Any:
+    async def _route(self, principal: Principal, command: Command[Any], key: str | None, lasting: bool) -> Any:
         destination = self._remote.destination(command) or await self._relay.destination(principal, command)
         handler = self._handlers.get(type(command)) if destination is None else self._there(destination, key)
         if handler is None:
@@ -171,7 +173,9 @@ class Service:
             )
         if key is None:
             return await effect()
-        return await self._journal.once(principal.name, key, command, effect, elsewhere=destination is not None)
+        return await self._journal.once(
+            principal.name, key, command, effect, elsewhere=destination is not None, lasting=lasting
+        )
 
     def _there(self, destination: Destination, key: str | None) -> Handler:
         async def ask(principal: Principal, _command: Command[Any]) -> Any:

@@ -47,9 +47,11 @@ class Journal:
         effect: Callable[[], Awaitable[Any]],
         *,
         elsewhere: bool = False,
+        lasting: bool = True,
     ) -> Any:
         """The stored reply of an earlier call with this key, or the reply of running ``effect`` now. One that happens
-        ``elsewhere`` is kept harmless there by a key of its own: while its end is unknown it is asked for again.
+        ``elsewhere`` is kept harmless there by a key of its own: while its end is unknown it is asked for again. A key
+        that is not ``lasting`` outlives this process, and maybe not a power failure.
 
         Raises ``KeyReusedError`` for another command under the same key, ``IndeterminateError`` when the daemon ended
         between the start of the effect and its reply, and whatever the effect raised, then and again.
@@ -66,16 +68,19 @@ class Journal:
             row = await self._database.write(
                 lambda connection: receipts.begin(
                     connection, principal, key, command.operation, digest, now=self._clock.now().timestamp()
-                )
+                ),
+                synced=lasting,
             )
             if row is not None and not (elsewhere and row.reply is None and row.digest == digest):
                 return _replay(row, command, digest)
-            return await self._run(slot, effect, elsewhere=elsewhere)
+            return await self._run(slot, effect, elsewhere=elsewhere, lasting=lasting)
         finally:
             del self._running[slot]
             done.set()
 
-    async def _run(self, slot: tuple[str, str], effect: Callable[[], Awaitable[Any]], *, elsewhere: bool) -> Any:
+    async def _run(
+        self, slot: tuple[str, str], effect: Callable[[], Awaitable[Any]], *, elsewhere: bool, lasting: bool
+    ) -> Any:
         principal, key = slot
         try:
             result = await effect()
@@ -89,7 +94,14 @@ class Journal:
         except TeleclaudeError as error:
             await self._settle(slot, jsonio.dumps({"error": problem(error)}).decode())
             raise
-        await self._settle(slot, '{"reply":' + result.model_dump_json(by_alias=True) + "}")
+        reply = '{"reply":' + result.model_dump_json(by_alias=True) + "}"
+        if lasting:
+            await self._settle(slot, reply)
+        else:
+            # Lost with this process in the next moment, it makes a repeat indeterminate, never a second effect.
+            self._database.write_soon(
+                lambda connection: receipts.settle(connection, principal, key, reply), synced=False
+            )
         return result
 
     async def _settle(self, slot: tuple[str, str], reply: str) -> None:

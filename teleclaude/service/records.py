@@ -95,7 +95,7 @@ class Records:
 
     def save_soon(self, session: Session) -> None:
         """Store ``session`` in order with all other writes, without waiting for the disk."""
-        self._database.write_soon(lambda connection: sessions.save(connection, session))
+        self._database.write_soon(lambda connection: sessions.save(connection, session), synced=False)
 
     async def get(self, session_id: str) -> Session | None:
         return await self._database.read(lambda connection: sessions.get(connection, session_id))

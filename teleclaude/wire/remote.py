@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, TypeVar, cast, get_args
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -116,7 +117,8 @@ def encode_reply(reply: object) -> bytes:
     if isinstance(reply, bytes):
         return join(jsonio.dumps({"reply": None, "blobs": {"": len(reply)}}), reply)
     blobs = _blobs_of(reply)
-    dumped = TypeAdapter[Any](type(reply)).dump_python(reply, mode="json", by_alias=True, exclude=set(blobs) or None)
+    kind: Any = type(reply)
+    dumped = _adapter(kind).dump_python(reply, mode="json", by_alias=True, exclude=set(blobs) or None)
     return join(jsonio.dumps({"reply": dumped, "blobs": _lengths(blobs)}), b"".join(blobs.values()))
 
 
@@ -171,12 +173,17 @@ def _error(found: object) -> TeleclaudeError:
 def _rebuilt(kind: Any, dumped: object, blobs: Mapping[str, bytes]) -> Any:
     if isinstance(dumped, dict):
         dumped = {**dumped, **dict.fromkeys(blobs, "")}
-    reply = TypeAdapter(kind).validate_json(json.dumps(dumped))
+    reply = _adapter(kind).validate_json(json.dumps(dumped))
     if not blobs:
         return reply
     if isinstance(reply, BaseModel):
         return reply.model_copy(update=dict(blobs))
     return dataclasses.replace(reply, **blobs)
+
+
+@lru_cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
 
 
 def reply_type(command: type[Command[Any]]) -> Any:

@@ -19,8 +19,8 @@ from typing import Any
 
 import pytest
 
-from tests.integration.redis.fleet import Fleet, refused, shared_fleet
 from tests.support.daemon import Client
+from tests.support.fleet import Fleet, refused, shared_fleet
 from tests.support.wait import eventually
 
 

@@ -153,7 +153,9 @@ class MemoryHub:
             raise UnauthenticatedError("unknown token")
         return self.grants[token]
 
-    async def call(self, principal: Principal, command: Command[Any], *, key: str | None = None) -> Any:
+    async def call(
+        self, principal: Principal, command: Command[Any], *, key: str | None = None, lasting: bool = True
+    ) -> Any:
         self.principals.append(principal)
         if principal.role < command.role:
             raise ForbiddenError(f"a {principal.role.label} may not do this", operation=command.operation)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import secrets
+import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -31,13 +31,12 @@ def environ(name: str, url: str, key: Path, **more: str) -> dict[str, str]:
     """Of a daemon of the fleet. ``more`` are keys such as ``redis__peers``."""
     fixed = {
         "computer__name": name,
-        "computer__trusted_dirs": json.dumps([{"path": os.environ["TMPDIR"]}]),
+        "computer__trusted_dirs": json.dumps([{"path": tempfile.gettempdir()}]),
         "redis__enabled": "true",
         "redis__url": url,
         "redis__key_file": str(key),
         "redis__heartbeat_ms": str(HEARTBEAT_MS),
         "redis__peer_ttl_ms": str(TTL_MS),
-        "log__level": "debug",
     }
     return {f"TELECLAUDE_{name.upper()}": value for name, value in {**fixed, **more}.items()}
 
