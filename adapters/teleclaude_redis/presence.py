@@ -64,7 +64,13 @@ class Presence:
         self._ttl_ms = ttl_ms
         self._describe = describe
         self._seen: dict[str, _Seen] = {}
-        self.twin = False
+        self._has_beaten = False
+        self._twin_until = 0.0
+
+    @property
+    def twin(self) -> bool:
+        """Whether another daemon of this name was here a moment ago."""
+        return self._clock.monotonic() < self._twin_until
 
     async def beat(self) -> None:
         """Say that we are here. Raises what Redis raises."""
@@ -79,7 +85,9 @@ class Presence:
             pipe.zremrangebyscore(self._keys.computers, "-inf", now - KEEP_SECONDS * 1000)
             pipe.zremrangebyrank(self._keys.computers, 0, -MAX_COMPUTERS - 1)
             before, *_ = await pipe.execute()
-        self._look_for_twin(before)
+        if self._has_beaten:
+            self._look_for_twin(before)
+        self._has_beaten = True
 
     def _look_for_twin(self, before: bytes | None) -> None:
         """Two daemons under one name would each take a part of the messages."""
@@ -88,9 +96,11 @@ class Presence:
             instance = None if body is None else jsonio.loads(body, operation=KIND).get("instance")
         except (RefusedError, MalformedError, KeyError, AttributeError):
             instance = None
-        was, self.twin = self.twin, instance is not None and instance != self._instance
-        if self.twin and not was:
+        if instance is None or instance == self._instance:
+            return
+        if not self.twin:
             log.warning("redis_name_is_taken", computer=self._computer)
+        self._twin_until = self._clock.monotonic() + 2 * self._ttl_ms / 1000
 
     async def leave(self) -> None:
         """Say that we are gone, so that nobody has to wait to find out."""

@@ -74,8 +74,9 @@ async def running_fleet(
     server: RedisServer | None = None,
     url: str | None = None,
     more: Mapping[str, Mapping[str, str]] | None = None,
+    meet: bool = True,
 ) -> AsyncIterator[Fleet]:
-    """Daemons called ``names``; ``more`` are settings of some of them."""
+    """Daemons called ``names``; ``more`` are settings of some of them. With ``meet`` they know each other already."""
     async with AsyncExitStack() as stack:
         redis = await stack.enter_async_context(redis_server()) if server is None else server
         fleet = Fleet(redis, write_key(redis.folder / "key"))
@@ -83,7 +84,8 @@ async def running_fleet(
             settings = environ(name, url or redis.url, fleet.key, **(more or {}).get(name, {}))
             fleet.daemons[name] = await stack.enter_async_context(daemon_process(settings, start=False))
         await asyncio.gather(*(daemon.start() for daemon in fleet.daemons.values()))
-        await fleet.meet()
+        if meet:
+            await fleet.meet()
         yield fleet
 
 
