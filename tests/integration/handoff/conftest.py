@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from tests.integration.handoff.pair import HERE, RECORD, Pair, places, settings
-from tests.integration.redis.fleet import shared_fleet
+from tests.support.fleet import shared_fleet
 
 
 @pytest.fixture(scope="module")

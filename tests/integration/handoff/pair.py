@@ -15,8 +15,8 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.integration.redis.fleet import Fleet
 from tests.support.daemon import Client
+from tests.support.fleet import Fleet
 
 HERE, THERE = "north", "south"
 RECORD = "prompts.jsonl"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from tests.integration.handoff.pair import HERE, RECORD, THERE, Pair
-from tests.integration.redis.fleet import refused
+from tests.support.fleet import refused
 
 
 async def test_an_agent_resumes_with_its_conversation(both: Pair) -> None:

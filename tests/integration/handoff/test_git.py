@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.handoff.pair import HERE, THERE, Pair, git
-from tests.integration.redis.fleet import refused
+from tests.support.fleet import refused
 
 MOVE = {"computer": THERE, "git": "bundle"}
 

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from tests.integration.handoff.pair import HERE, THERE, Pair, events_of
-from tests.integration.redis.fleet import refused
+from tests.support.fleet import refused
 from tests.support.wait import eventually
 
 
