@@ -189,7 +189,7 @@ def _kept(path: Path, section: dict[str, Any]) -> dict[str, Any]:
     except ConfigError as error:
         raise CliError(f"the config must be right before it is changed:\n{error.detail}", BAD_CONFIG) from error
     if old.chat_id == section["chat_id"]:
-        section["users"] = {user: str(role) for user, role in old.users.items()} | section["users"]
+        section["users"] = {user: role.name.lower() for user, role in old.users.items()} | section["users"]
     return {"publish_commands": old.publish_commands}
 
 

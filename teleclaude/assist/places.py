@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from teleclaude.assist.findings import Finding, failure, ok, unknown, warning
 from teleclaude.config import Config, ConfigError, load_config
+from teleclaude.model import Role
 from teleclaude.paths import Paths, find_config
 
 TMUX_SECONDS = 5.0
@@ -89,10 +90,7 @@ def _listener(config: Config) -> Finding:
         return ok("listeners", "none: rest is off, and so is the command line")
     if listen is None:
         return ok("listeners", "the unix socket only, for your own user")
-    host = str(listen).rpartition(":")[0].strip("[]")
-    if _loopback(host):
-        return ok("listeners", f"the unix socket, and {listen} on this computer with a token")
-    return warning("listeners", f"{listen} can be reached from other computers, in clear text; a tunnel is safer")
+    return ok("listeners", f"the unix socket, and {listen} on this computer only, with a token")
 
 
 def _redis(config: Config) -> Finding:
@@ -108,14 +106,14 @@ def _telegram(config: Config) -> Iterator[Finding]:
     users = config.telegram.users
     if not users:
         yield failure("telegram.users", "nobody is allowed; write {ID: owner}, or run: teleclaude init telegram")
-    elif "owner" not in {str(role) for role in users.values()}:
+    elif Role.OWNER not in users.values():
         yield warning("telegram.users", f"{_people(users)}, but nobody is owner")
     else:
         yield ok("telegram.users", _people(users))
 
 
-def _people(users: Mapping[int, object]) -> str:
-    return ", ".join(f"{user} ({role})" for user, role in sorted(users.items()))
+def _people(users: Mapping[int, Role]) -> str:
+    return ", ".join(f"{user} ({role.name.lower()})" for user, role in sorted(users.items()))
 
 
 def _loopback(host: str) -> bool:
