@@ -42,6 +42,8 @@ class FakeBotApi:
         self._door = Door(self.world, self._polls, self.faults, self.recorder, self.clock)
         self._people: dict[int, Person] = {}
         self._changed = asyncio.Event()
+        self.listeners: list[Callable[[Entry], None]] = []
+        """Who hears of every new entry of the record."""
         self.world.on_update = self._updated
         self.recorder.on_entry = self._happened
         self.bot = self.world.add_bot(
@@ -312,8 +314,9 @@ class FakeBotApi:
         self._changed.set()
 
     def _happened(self, entry: Entry) -> None:
-        del entry
         self._changed.set()
+        for listener in self.listeners:
+            listener(entry)
 
     def _note(self, action: str, user: User, args: dict[str, Any], message: Message | None) -> None:
         actor = {"user_id": user.id, "name": user.first_name, "username": user.username}
