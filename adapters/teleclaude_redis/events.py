@@ -23,7 +23,11 @@ log = structlog.get_logger(__name__)
 EVENT = "event"
 MAX_EVENTS = 1000
 TTL_MS = 24 * 3_600_000
+OWNER_TTL_MS = 7 * 24 * 3_600_000
 PAUSE_SECONDS = 0.5
+
+OWNERSHIP = frozenset({"session.created", "session.arrived", "session.kept", "session.handed_off"})
+"""Events after which it is known who owns their session."""
 
 WRITER = Principal(name="local", role=Role.OWNER)
 
@@ -34,6 +38,7 @@ class Events:
     def __init__(self, *, context: AdapterContext, ring: KeyRing, keys: Keys, link: Link) -> None:
         self._context = context
         self._ring = ring
+        self._keys = keys
         self._key = keys.events(context.computer)
         self._link = link
         self._written: int | None = None
@@ -81,3 +86,20 @@ class Events:
                 raise
         self._written = event.seq
         await self._link.commands.pexpire(self._key, TTL_MS)
+        await self._hint(event)
+
+    async def _hint(self, event: Event) -> None:
+        """Say who owns the session from now on, unless a later owner is known there."""
+        if event.session_id is None or event.type not in OWNERSHIP:
+            return
+        gone = event.type == "session.handed_off"
+        owner = str(event.data["computer"]) if gone else self._context.computer
+        epoch = event.data.get("epoch", 1)
+        key = self._keys.owner(event.session_id)
+        known = await self._link.commands.hget(key, "epoch")
+        if known is not None and int(known) > int(str(epoch)):
+            return
+        async with self._link.commands.pipeline(transaction=True) as pipe:
+            pipe.hset(key, mapping={"owner": owner, "epoch": str(epoch)})
+            pipe.pexpire(key, OWNER_TTL_MS)
+            await pipe.execute()

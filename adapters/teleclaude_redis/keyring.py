@@ -101,15 +101,17 @@ def read_key(path: Path) -> bytes:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         raise InvalidError(f"key_file {path}: {error.strerror}", operation=OPERATION) from error
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(file.fileno())
+    try:
+        status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise InvalidError(f"key_file {path}: this is no regular file", operation=OPERATION)
         if status.st_mode & 0o077:
             raise InvalidError(
                 f"key_file {path}: others may read it; make it private: chmod 600 {path}", operation=OPERATION
             )
-        key = file.read(MAX_KEY_BYTES + 1).rstrip()
+        key = os.read(descriptor, MAX_KEY_BYTES + 1).rstrip()
+    finally:
+        os.close(descriptor)
     if not MIN_KEY_BYTES <= len(key) <= MAX_KEY_BYTES:
         raise InvalidError(
             f"key_file {path}: it holds {len(key)} bytes, and a key has {MIN_KEY_BYTES} to {MAX_KEY_BYTES}; "

@@ -36,6 +36,10 @@ class Keys:
         """Bounded stream with a TTL: output on its way to watchers."""
         return f"{self.ns}:output:{{{computer}}}:{stream}"
 
+    def owner(self, session: str) -> str:
+        """Hash with a TTL: who owns a session, as a hint; the computers' own records decide."""
+        return f"{self.ns}:owner:{session}"
+
     def dead(self, computer: str) -> str:
         """Bounded stream: what the computer could not accept or could not handle, with the reason."""
         return f"{self.ns}:dead:{{{computer}}}"

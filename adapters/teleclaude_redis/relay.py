@@ -171,7 +171,7 @@ class Relays:
 
     async def _write(self, relay: _Relay, item: OutputItem) -> None:
         """What cannot be written, the watchers miss, notice and fetch; only the end must get through."""
-        about, body = _described(item, relay.follower.offset)
+        about, body = described(item, relay.follower.offset)
         envelope = Envelope(
             kind=OUTPUT,
             sender=self._context.computer,
@@ -226,7 +226,7 @@ def _asked(envelope: Envelope) -> Mapping[str, Any]:
     return asked
 
 
-def _described(item: OutputItem, end: int) -> tuple[dict[str, Any], bytes]:
+def described(item: OutputItem, end: int) -> tuple[dict[str, Any], bytes]:
     """``end`` is how far the stream was written when the item was made."""
     match item:
         case Chunk():

@@ -19,7 +19,7 @@ from teleclaude.model import Chunk, Gap, Principal
 from teleclaude.wire import jsonio, remote
 from teleclaude.wire.sessions import MAX_READ_BYTES, FollowOutput, ReadOutput
 from teleclaude_redis.calls import Calls
-from teleclaude_redis.envelope import RefusedError
+from teleclaude_redis.envelope import Envelope, RefusedError
 from teleclaude_redis.keyring import KeyRing
 from teleclaude_redis.keys import Keys
 from teleclaude_redis.link import FAILURES, Link, explain
@@ -50,7 +50,9 @@ class Means:
 
 
 @dataclass(frozen=True, slots=True)
-class _Lease:
+class Lease:
+    """What a watch was answered: see ``Relays.watch``."""
+
     relay: str
     id: str
     after: str
@@ -65,7 +67,7 @@ class RemoteFollower:
     means: Means
     principal: Principal
     request: FollowOutput
-    lease: _Lease
+    lease: Lease
     watcher: str
     position: int
     behind: int
@@ -85,7 +87,7 @@ class RemoteFollower:
         while True:
             if self.failure is not None:
                 raise self.failure
-            item = await self._ready()
+            item = await self.ready()
             if item is not None:
                 self.over = isinstance(item, OutputExit | OutputHandedOff)
                 return item
@@ -94,7 +96,7 @@ class RemoteFollower:
                 return None
             await self._read(min(left, BLOCK_SECONDS))
 
-    async def _ready(self) -> OutputItem | None:
+    async def ready(self) -> OutputItem | None:
         """The next item of what is here, or of what was missed before it."""
         while True:
             if not self.waiting:
@@ -170,6 +172,10 @@ class RemoteFollower:
         except (RefusedError, InvalidError) as refused:
             log.warning("redis_output_refused", computer=self.means.computer, reason=str(refused))
             return
+        self.take_in(item, envelope)
+
+    def take_in(self, item: OutputItem, envelope: Envelope) -> None:
+        """Keep an item until everything before it has been shown."""
         match item:
             case Chunk() | Gap():
                 self.waiting.append((item, item.start))
@@ -191,10 +197,10 @@ class RemoteFollower:
             self.behind = max(self.behind, lease.end)
 
 
-async def ask_lease(means: Means, principal: Principal, request: FollowOutput, watcher: str) -> _Lease:
+async def ask_lease(means: Means, principal: Principal, request: FollowOutput, watcher: str) -> Lease:
     answer = await _ask(means, WATCH, principal, request, watcher)
     try:
-        return _Lease(
+        return Lease(
             str(answer["relay"]), str(answer["id"]), str(answer["after"]), int(answer["start"]), int(answer["end"])
         )
     except (KeyError, TypeError, ValueError) as error:
