@@ -37,9 +37,31 @@ def _attach(context: Context) -> int:
     argv = attach_argv(session)
     if context.args.json:
         context.out.json({"argv": argv})
-    else:
+        return OK
+    if not _has_others(context):
         _become(argv)
-    return OK
+    return _follow(context, session, argv)
+
+
+def _has_others(context: Context) -> bool:
+    """Whether there are other computers, to which the session may be handed."""
+    try:
+        return len(context.client.call("GET", "/computers").get("computers") or ()) > 1
+    except CliError:
+        return False
+
+
+def _follow(context: Context, session: dict[str, Any], argv: list[str]) -> int:
+    """Show it here, and where it is handed to when it is."""
+    from teleclaude.cli.beside import run_beside  # noqa: PLC0415 - each way to attach loads only what it needs
+    from teleclaude.cli.faraway import show_faraway  # noqa: PLC0415
+
+    code = run_beside(argv)
+    moved = context.client.call("GET", session_path(session["id"])).get("handed_off")
+    if not isinstance(moved, dict):
+        return code
+    context.out.note(f"handed off; following it on {moved['computer']}")
+    return show_faraway(context.client, context.out, f"{moved['computer']}/{moved['session_id']}")
 
 
 def is_faraway(reference: str, session: dict[str, Any]) -> bool:

@@ -26,6 +26,7 @@ class Staged:
     def __init__(self, folder: Path, segment_bytes: int) -> None:
         self.folder = folder
         self._segment_bytes = segment_bytes
+        self._request: PrepareHandoff | None = None
 
     @property
     def bundle(self) -> Path:
@@ -38,8 +39,11 @@ class Staged:
     @property
     def request(self) -> PrepareHandoff:
         """Raises ``NotFoundError`` when nothing was prepared, or it was given up."""
+        if self._request is not None:
+            return self._request
         try:
-            return PrepareHandoff.model_validate_json((self.folder / _REQUEST).read_bytes())
+            self._request = PrepareHandoff.model_validate_json((self.folder / _REQUEST).read_bytes())
+            return self._request
         except FileNotFoundError:
             raise NotFoundError("nothing is prepared for this handoff (any more)", operation=OPERATION) from None
 
@@ -112,14 +116,21 @@ class Staging:
     def __init__(self, streams: StreamStore, segment_bytes: int) -> None:
         self._streams = streams
         self._segment_bytes = segment_bytes
+        self._open: dict[str, Staged] = {}
 
     def of(self, handoff: str) -> Staged:
-        return Staged(self._streams.staging(handoff), self._segment_bytes)
+        """Kept while it is worked on, for as many as may be staged."""
+        staged = self._open.pop(handoff, None) or Staged(self._streams.staging(handoff), self._segment_bytes)
+        self._open[handoff] = staged
+        if len(self._open) > MAX_STAGED:
+            del self._open[next(iter(self._open))]
+        return staged
 
     def names(self) -> list[str]:
         return self._streams.staged()
 
     def discard(self, handoff: str) -> None:
+        self._open.pop(handoff, None)
         discard(self._streams.staging(handoff))
 
     def expired(self) -> list[str]:
