@@ -34,6 +34,8 @@ READ_ENTRIES = 8
 ASK_SECONDS = 5.0
 SLACK_SECONDS = 2.0
 FETCH_BYTES = MAX_READ_BYTES // 2
+PIECE_BYTES = 64 << 10
+"""What is fetched is shown in pieces as small as those of a stream of this computer."""
 
 
 @dataclass(slots=True)
@@ -143,8 +145,10 @@ class RemoteFollower:
             raise UnavailableError(
                 f"computer {self.means.computer} has less output than it said; follow again", operation="output.follow"
             )
-        self.position = chunk.end
-        return chunk
+        pieces = [_part(chunk, start) for start in range(chunk.start, chunk.end, PIECE_BYTES)]
+        self.waiting.extendleft((piece, piece.start) for piece in reversed(pieces[1:]))
+        self.position = pieces[0].end
+        return pieces[0]
 
     async def _read(self, seconds: float) -> None:
         """Take in what the relay wrote, waiting ``seconds`` for it."""
@@ -195,6 +199,12 @@ class RemoteFollower:
                 return
             self.lease = lease
             self.behind = max(self.behind, lease.end)
+
+
+def _part(chunk: Chunk, start: int) -> Chunk:
+    """The piece of it from ``start``."""
+    data = chunk.data[start - chunk.start :][:PIECE_BYTES]
+    return Chunk(start=start, end=start + len(data), stream_end=chunk.stream_end, data=data)
 
 
 async def ask_lease(means: Means, principal: Principal, request: FollowOutput, watcher: str) -> Lease:

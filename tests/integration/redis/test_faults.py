@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 import secrets
 import socket
 import time
@@ -20,6 +22,7 @@ from teleclaude.testing.faultproxy import FaultProxy
 from teleclaude.wire.base import Command
 from teleclaude.wire.sessions import InputReply, ReadOutput, SendInput
 from teleclaude_redis.inbox import Timing
+from tests.support.daemon import Client
 from tests.support.fleet import Fleet, refused, running_fleet, write_key
 from tests.support.peer import Peer, running_peer
 from tests.support.redis import RedisServer, redis_binary, redis_server
@@ -95,12 +98,49 @@ async def test_x22_redis_comes_and_goes_and_local_work_does_not_care() -> None:
             await says(fleet, ok=True)
             await passes_nothing_on(fleet)
             await drained_in_order(fleet)
-            server.kill()
-            await says(fleet, ok=False)
+            await follows_across_the_outage(fleet)
             await works_locally(fleet)
-            await eventually(lambda: all_stale(fleet), timeout=5)
-            await server.start()
-            await fleet.meet()
+
+
+async def follows_across_the_outage(fleet: Fleet) -> None:
+    """A follower hears that the link is gone, and goes on where it was once that is back."""
+    counting = "i=0; while :; do i=$((i+1)); echo line $i; sleep 0.01; done"
+    async with fleet.client("north") as north, fleet.client("south") as south:
+        await south.new(counting, "counting")
+        first, last = await followed(north, None, until=100)
+        assert b"error" not in first
+        asked = asyncio.gather(followed(north, last, until=1 << 40))
+        await asyncio.sleep(0.2)
+        fleet.server.kill()
+        [(second, last)] = await asked
+        await says(fleet, ok=False)
+        await works_locally(fleet)
+        await eventually(lambda: all_stale(fleet), timeout=5)
+        status, code = await refused(north, "GET", "/sessions/south%2Fcounting")
+        assert (status, code) == (503, "unavailable")
+        await fleet.server.start()
+        await fleet.meet()
+        third, last = await followed(north, last, until=int(last) + 100)
+        await south.delete("/sessions/counting", params={"grace_ms": "0"})
+        assert first + second + third == (await south.all_output("counting"))[: int(last)]
+
+
+async def followed(client: Client, last: str | None, *, until: int) -> tuple[bytes, str]:
+    """What a stream gave up to the offset ``until``, or to its failure; and the id to go on from."""
+    got, id_ = b"", last or "0"
+    headers = {"Last-Event-ID": last} if last else {}
+    query = {} if last else {"from": "0"}
+    url = client.url("/sessions/south%2Fcounting/stream")
+    async with asyncio.timeout(20), client.http.get(url, params=query, headers=headers) as response:
+        assert response.status == 200
+        async for line in response.content:
+            if line.startswith(b"id: "):
+                id_ = line[4:].strip().decode()
+            elif line.startswith(b'data: {"from"'):
+                got += base64.b64decode(json.loads(line[6:])["b64"])
+            if int(id_) >= until and line == b"\n":
+                break
+    return got, id_
 
 
 async def works_locally(fleet: Fleet) -> None:

@@ -187,6 +187,31 @@ async def gone(redis: Any, key: str) -> bool:
     return not await redis.exists(key)
 
 
+async def test_a_slow_watcher_harms_nobody(fleet: Fleet, here: Client, there: Client) -> None:
+    made = await start(here, "read x; head -c 15000000 /dev/urandom | base64; printf end")
+    key = f"teleclaude:output:{{south}}:{made['id']}"
+    path = here.url(f"/sessions/{far('work')}/stream")
+    async with here.http.get(path, params={"from": "0"}) as stalled, here.http.get(path, params={"from": "0"}) as quick:
+        await here.text(far("work"), "")
+        size = 0
+        async for name, data in events_of(quick):
+            if name == "output":
+                assert data["from"] == size
+                size = data["to"]
+            elif name == "exit":
+                break
+        async with fleet.server.client() as redis:
+            assert await redis.xlen(key) <= 128
+        assert size == (await there.get("/sessions/work"))["output"]["end"]
+        caught_up = hashlib.sha256()
+        async for name, data in events_of(stalled):
+            if name == "output":
+                caught_up.update(base64.b64decode(data["b64"]))
+            elif name == "exit":
+                break
+    assert caught_up.hexdigest() == hashlib.sha256(await there.all_output("work")).hexdigest()
+
+
 async def test_a_live_terminal_over_websocket(here: Client, there: Client) -> None:
     await start(here, "stty raw -echo; printf go; cat")
     await here.wait(far("work"), text="go")
