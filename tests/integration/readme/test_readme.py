@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.daemon import DaemonProcess, daemon_process
+from tests.support.fleet import shared_fleet
 
 README = Path(__file__).parents[3] / "README.md"
 SHELL = f'teleclaude() {{ {sys.executable} -m teleclaude "$@"; }}\n'
@@ -102,3 +103,16 @@ def test_http(daemon: DaemonProcess) -> None:
     assert '"outcome":"matched"' in done.stdout.replace(" ", "")
     assert "event: output" in done.stdout
     assert '"state":"exited"' in done.stdout.replace(" ", "")
+
+
+def test_many_computers() -> None:
+    with shared_fleet("north", "south") as fleet:
+        north = fleet["north"]
+        pairing, using = blocks("## Many computers")
+        assert run(north, pairing.splitlines()[0]).returncode == 0
+        for line in using.splitlines():
+            if " attach " not in line:
+                done = run(north, line)
+                assert done.returncode == 0, f"{line}: {done.stderr}"
+        script = "teleclaude wait south/build --text 'make test' >wait; teleclaude logs south/build"
+        assert "make test" in run(north, script).stdout
