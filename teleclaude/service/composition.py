@@ -57,6 +57,7 @@ def build_core(parts: Parts) -> Core:
     recorders = Recorders(panes=panes, records=records, tasks=tasks)
     screens = Screens(panes, streams, recorders)
     views = Views(streams, settings, clock)
+    views.asks = lambda session: (live := table.find(session.id)) is not None and live.asks
     lookup = Lookup(table, records, streams, computer)
     executions = ExecutionPart(
         computer=computer,
@@ -81,7 +82,7 @@ def build_core(parts: Parts) -> Core:
     )
     outputs = Outputs(lookup, streams, executions.lookup, clock)
     files = Files(lookup, Drop(parts.paths.state / "files"))
-    waits = Waits(lookup, outputs, views, clock)
+    waits = Waits(lookup, outputs, views, screens, clock)
     journal = Journal(parts.database, clock)
     audit = Audit(parts.database, clock)
     breaker = SpawnBreaker(clock, operation="session.create", cool_down=BREAKER_SECONDS)

@@ -11,7 +11,7 @@ from pathlib import Path
 import structlog
 
 from teleclaude.errors import NotFoundError, TeleclaudeError
-from teleclaude.model import Cursor, Screen, Session
+from teleclaude.model import Cursor, Kind, Screen, Session
 from teleclaude.screen.prompts import find_prompt
 from teleclaude.screen.sgr import plain_rows
 from teleclaude.service.recorders import Recorders
@@ -36,7 +36,19 @@ class Screens:
         before = live.stream.bounds().end
         captured = await live.panes(self._panes).capture(pane_id)
         after = live.stream.bounds().end
-        return _screen(captured, before, exact=before == after and self._recorders.alive(live))
+        screen = _screen(captured, before, exact=before == after and self._recorders.alive(live))
+        live.looked_at, live.prompted = (before if before == after else None), screen.prompt is not None
+        return screen
+
+    async def look(self, live: Live) -> None:
+        """See whether it asks something, unless that is known; a screen that cannot be had leaves it unknown."""
+        pane = live.session.pane
+        if pane is None or live.session.kind is not Kind.TERMINAL or live.seen:
+            return
+        try:
+            await self.now(live, pane.pane_id)
+        except TeleclaudeError as error:
+            log.info("screen_not_looked_at", session_id=live.id, error=str(error))
 
     async def keep_last(self, live: Live) -> None:
         """Store the screen of a pane whose process has just ended; without one the session ends all the same."""

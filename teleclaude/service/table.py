@@ -22,6 +22,7 @@ class Live:
     close, restart and the observed end happen one after the other. ``since`` is when it was started, taken over or last
     typed into, ``replaced_at`` when its recorder was last replaced, in the loop's time. ``foreign`` are the panes of
     the user's own tmux server for an adopted session; None for one of ours, and until that server was reached.
+    ``looked_at`` is where the stream ended at the last look at the screen, ``prompted`` whether it asked something.
     """
 
     session: Session
@@ -36,6 +37,8 @@ class Live:
     recorder: ProcessWatch | None = None
     rearming: bool = False
     replaced_at: float = -inf
+    looked_at: int | None = None
+    prompted: bool = False
     listeners: set[Callable[[], None]] = field(default_factory=set)
 
     @property
@@ -66,6 +69,16 @@ class Live:
     def watched(self) -> bool:
         """Whether its pane was found and is followed; False from the daemon's start until tmux has answered."""
         return self.process is not None
+
+    @property
+    def seen(self) -> bool:
+        """Whether somebody has looked at the screen since the session last wrote."""
+        return self.looked_at == self.stream.bounds().end
+
+    @property
+    def asks(self) -> bool:
+        """Whether it is known to ask something now."""
+        return self.prompted and self.seen
 
     def unwatch(self) -> None:
         self.unwatch_recorder()

@@ -45,6 +45,8 @@ class Views:
         self._known: OrderedDict[str, tuple[_Seen, SessionView]] = OrderedDict()
         self.python: Callable[[Session], Activity] | None = None
         """Who knows what Python sessions do."""
+        self.asks: Callable[[Session], bool] = lambda _session: False
+        """Who knows whether a terminal was seen to ask something, with nothing written since."""
 
     def session(self, session: Session, stream: Stream | None = None) -> SessionView:
         bounds, written = (stream or self._streams.get(session.id)).latest()
@@ -71,11 +73,13 @@ class Views:
         return _last_activity(session, stream.written_at())
 
     def activity(self, session: Session, last: datetime) -> Activity:
-        """Of a terminal, what its output alone tells: working while it writes, else idle; unknown once it has ended."""
+        """Of a terminal, what it was seen to ask, else what its output tells: working while it writes, then idle."""
         if not isinstance(session.state, Running):
             return Activity.UNKNOWN
         if session.kind is Kind.PYTHON and self.python is not None:
             return self.python(session)
+        if self.asks(session):
+            return Activity.NEEDS_INPUT
         quiet = (self._clock.now() - last).total_seconds()
         return Activity.WORKING if quiet < WORKING_SECONDS else Activity.IDLE
 

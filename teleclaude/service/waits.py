@@ -10,18 +10,22 @@ from teleclaude.errors import GapError
 from teleclaude.model import Activity, Chunk, Principal
 from teleclaude.service.lookup import Found, Lookup
 from teleclaude.service.output import Outputs, from_offset
+from teleclaude.service.screens import Screens
 from teleclaude.service.views import Views
 from teleclaude.streams import Match, make_matcher
 from teleclaude.wire.sessions import FollowOutput, MatchView, WaitReply, WaitSession
 
 LOOK_SECONDS = 0.5
+QUIET_SECONDS = 0.3
+"""After this long without output the screen is worth a look: once, until something is written again."""
 
 
 class Waits:
-    def __init__(self, lookup: Lookup, outputs: Outputs, views: Views, clock: Clock) -> None:
+    def __init__(self, lookup: Lookup, outputs: Outputs, views: Views, screens: Screens, clock: Clock) -> None:
         self._lookup = lookup
         self._outputs = outputs
         self._views = views
+        self._screens = screens
         self._clock = clock
 
     async def wait(self, principal: Principal, command: WaitSession) -> WaitReply:
@@ -84,7 +88,10 @@ class Waits:
         while not found.ended:
             waiting.offset = found.stream.bounds().end
             session = found.live.session if found.live else found.session
-            if self._views.activity(session, self._views.last_activity(session, found.stream)) is wanted:
+            last = self._views.last_activity(session, found.stream)
+            if found.live is not None and (self._clock.now() - last).total_seconds() >= QUIET_SECONDS:
+                await self._screens.look(found.live)
+            if self._views.activity(session, last) is wanted:
                 return WaitReply(outcome="matched", offset=waiting.offset)
             await self._clock.sleep(LOOK_SECONDS)
         return WaitReply(outcome="exited", offset=found.stream.bounds().end)

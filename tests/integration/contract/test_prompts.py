@@ -22,3 +22,13 @@ async def test_nothing_is_asked_by_a_session_that_has_ended(api: Api) -> None:
     await api.new("printf 'Overwrite it? [y/N] '", "build")
     await api.wait("build", exit=True)
     assert (await api.get("/sessions/build/screen"))["prompt"] is None
+
+
+async def test_a_question_is_waited_for(api: Api) -> None:
+    await api.new("sleep 0.2; read -p 'Overwrite it? [y/N] ' answer; echo done; exec sleep 60", "build")
+    assert (await api.wait("build", activity="needs_input"))["outcome"] == "matched"
+    assert (await api.get("/sessions/build"))["activity"] == "needs_input"
+    await api.text("build", "n")
+    await api.wait("build", text="done")
+    assert (await api.get("/sessions/build"))["activity"] in ("working", "idle")
+    assert (await api.wait("build", activity="idle"))["outcome"] == "matched"
