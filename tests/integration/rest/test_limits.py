@@ -141,7 +141,8 @@ async def test_a_tmux_that_fails_again_and_again_is_left_alone_for_a_while(tmp_p
         await asyncio.to_thread(break_tmux, daemon, broken)
         for _ in range(FAILURES):
             status, problem = await start(client)
-            assert (status, problem["code"]) == (503, "unavailable"), problem
+            # The first one may meet the connection in the moment it breaks: then nobody knows what became of it.
+            assert (status, problem["code"]) in {(503, "unavailable"), (504, "indeterminate")}, problem
         status, problem = await start(client)
         assert (status, KEPT_AWAY in problem["detail"], int(problem["retry"]) >= 1) == (503, True, True)
         ready = await client.get("/ready", expect=503)
