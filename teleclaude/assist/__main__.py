@@ -1,4 +1,4 @@
-"""``python -m teleclaude.assist doctor | init``."""
+"""``python -m teleclaude.assist doctor | init | demo``."""
 
 from __future__ import annotations
 
@@ -22,11 +22,15 @@ def main(argv: Sequence[str]) -> int:
                 from teleclaude.assist.doctor import doctor  # noqa: PLC0415 (each program needs only its own)
 
                 return doctor(out, os.environ, config=args.config, echo=args.echo, as_json=args.json)
-            case _:
+            case "init":
                 from teleclaude.assist.init import Setup, init_telegram  # noqa: PLC0415
 
                 setup = Setup(config=args.config, token_file=args.token_file, base_url=args.base_url, role=args.role)
                 return init_telegram(out, os.environ, setup)
+            case _:
+                from teleclaude.assist.demo import demo_telegram  # noqa: PLC0415
+
+                return demo_telegram(out, os.environ)
     except CliError as error:
         out.note(str(error))
         return error.exit_code
@@ -49,6 +53,8 @@ def _parser() -> argparse.ArgumentParser:
     init.add_argument("--token-file", type=Path)
     init.add_argument("--base-url", default=None)
     init.add_argument("--role", default="owner")
+    demo = programs.add_parser("demo", allow_abbrev=False)
+    demo.add_argument("what", choices=("telegram",))
     return parser
 
 

@@ -10,6 +10,7 @@ from teleclaude.assist.bot_check import look_at_bot
 from teleclaude.assist.echo import echo_through_telegram
 from teleclaude.assist.findings import Finding, Level, failure, line, ok, summary, unknown, warning
 from teleclaude.assist.places import look_at_config, look_at_directories, look_at_exposure, look_at_tmux
+from teleclaude.assist.rehearsal import rehearse
 from teleclaude.cli.client import Client
 from teleclaude.cli.endpoint import find_endpoint
 from teleclaude.cli.failure import OK, REFUSED, CliError, ConnectionFailedError, RefusedError
@@ -51,6 +52,8 @@ def examine(out: Output, environ: Mapping[str, str], path: Path | None, *, echo:
             yield failure("telegram echo", "telegram is off; run: teleclaude init telegram")
         return
     yield from look_at_bot(config)
+    if echo:
+        yield rehearse(environ)
     if echo and runs:
         yield echo_through_telegram(out, client)
     elif echo:
