@@ -190,6 +190,8 @@ class Sessions:
         before = live.session.name
         if name is None or name == before:
             return
+        if live.is_released:
+            raise BusyError("the session is being handed to another computer, under its name", operation=operation)
         self._table.rename(live, name, operation=operation)
         pane = live.session.pane
         if pane is None or live.session.adopted:

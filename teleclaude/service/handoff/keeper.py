@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 OWNER = "handoff"
 OPERATION = "session.handoff"
 FIRST_DELAY_SECONDS = 0.1
-LAST_DELAY_SECONDS = 5.0
+LAST_DELAY_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,9 @@ from teleclaude.wire.handoff import (
     SupersedeHandoff,
 )
 
-MESSAGE_SECONDS = 10.0
-OFFER_SECONDS = 60.0
+MESSAGE_SECONDS = 5.0
+OFFER_SECONDS = 4.0
+"""An offer that needs longer is repeated; the answer is ready then."""
 
 HANDOFF = Principal("handoff", Role.OPERATOR)
 """In whose name the computers speak to each other."""

@@ -66,7 +66,8 @@ class Move:
     deadline: float
 
     async def ask(self, command: Command[Any]) -> Any:
-        return await self.fabric.call(self.command.computer, self.principal, command)
+        left = max(0.1, self.deadline - asyncio.get_running_loop().time())
+        return await self.fabric.call(self.command.computer, self.principal, command, timeout=left)
 
 
 class Source:

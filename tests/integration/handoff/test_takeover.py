@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 
 from teleclaude.testing.faultproxy import FaultProxy
 from tests.integration.handoff.pair import HERE, THERE, Pair
@@ -53,14 +54,14 @@ async def test_what_was_a_dead_computers_is_taken(slow: tuple[Pair, FaultProxy])
     await eventually(lambda: has_yielded_or_never_had(pair, made["id"]), timeout=15)
     assert (await pair.here.get("/sessions/work"))["epoch"] == 3
     assert panes(pair, THERE) == []
-    # What was handed over properly starts again where it was before, and the dead computer's own yields too.
+    # What was handed over properly starts again where it was before; who was only frozen yields on waking (X32).
     proxy.heal()
     assert (await pair.move())["epoch"] == 4
-    await pair.fleet[THERE].kill()
+    pair.fleet[THERE].signal(signal.SIGSTOP)
     taken = await pair.here.post("/sessions/work/take")
     assert taken == {"session": made["id"], "from": THERE, "to": HERE, "epoch": 6}
     assert (await pair.here.get("/sessions/work"))["state"] == "running"
-    await pair.fleet[THERE].start()
+    pair.fleet[THERE].signal(signal.SIGCONT)
     await eventually(lambda: has_yielded(6), timeout=15)
     await eventually(lambda: panes(pair, THERE) == [])
     await pair.here.text("work", "still mine")
