@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import sys
+from pathlib import Path
+
+from teleclaude.testing import fake_agent
 from tests.integration.contract.api import Api
+from tests.support.wait import eventually
 
 
 async def test_a_question_is_answered_by_its_keys(api: Api) -> None:
@@ -32,3 +38,32 @@ async def test_a_question_is_waited_for(api: Api) -> None:
     await api.wait("build", text="done")
     assert (await api.get("/sessions/build"))["activity"] in ("working", "idle")
     assert (await api.wait("build", activity="idle"))["outcome"] == "matched"
+
+
+async def test_a_menu_of_an_agent_is_answered(api: Api, tmp_path: Path) -> None:
+    script = tmp_path / "script.json"
+    script.write_text(
+        json.dumps({"rules": [{"when": "danger", "ask": "May I run rm -rf build?", "say": "It is gone."}]})
+    )
+    await api.post("/sessions", {"name": "agent", "command": [sys.executable, "-m", fake_agent.__name__, str(script)]})
+    await api.wait("agent", text="? for help")
+    await api.text("agent", "danger", submit=False)
+    await api.wait("agent", idle_ms=300)
+    await api.post("/sessions/agent/keys", {"keys": ["Enter"]})
+    assert (await api.wait("agent", activity="needs_input"))["outcome"] == "matched"
+    prompt = (await api.get("/sessions/agent/screen"))["prompt"]
+    assert (prompt["kind"], prompt["question"]) == ("menu", "May I run rm -rf build?")
+    yes, no = prompt["options"]
+    assert (yes["label"], yes["keys"], yes["selected"], no["selected"]) == ("Yes", ["1"], True, False)
+    await api.post("/sessions/agent/keys", {"keys": ["Down"]})
+    await eventually(lambda: _chooses(api, "agent", no["label"]))
+    again = (await api.get("/sessions/agent/screen"))["prompt"]
+    assert again["fingerprint"] == prompt["fingerprint"]
+    await api.post("/sessions/agent/keys", {"keys": yes["keys"]})
+    await api.wait("agent", text="It is gone.")
+    assert (await api.get("/sessions/agent/screen"))["prompt"] is None
+
+
+async def _chooses(api: Api, session: str, label: str) -> bool:
+    prompt = (await api.get(f"/sessions/{session}/screen"))["prompt"]
+    return prompt is not None and [o["label"] for o in prompt["options"] if o["selected"]] == [label]
