@@ -53,6 +53,8 @@ EXAMPLES: Mapping[str, Example] = {
     "POST /sessions/{id}/wait": Example("terminal", UNTIL),
     "POST /sessions/{id}/signal": Example("terminal", {"signal": "CONT"}),
     "POST /sessions/{id}/restart": Example("terminal", {}),
+    "POST /sessions/{id}/handoff": Example("terminal", {"computer": "elsewhere"}, status=503),
+    "POST /sessions/{id}/take": Example("terminal", status=409),
     "GET /computers": Example(),
     "GET /directories": Example(),
     "GET /agents": Example(),
