@@ -33,6 +33,7 @@ REPLY_TTL_MS = 600_000
 MAX_AT_WORK = 1000
 MAX_DEAD = 1000
 DEAD_BYTES = 1024
+DEAD_TTL_MS = 30 * 24 * 3_600_000
 
 _ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 
@@ -109,18 +110,17 @@ class Desk:
         log.warning("redis_message_refused", sender=refused.sender, reason=refused.reason, entry=entry.id.decode())
         self._context.hub.note_refused(f"node:{refused.sender or '?'}", "remote", refused.reason)
         data = entry.fields.get(ENVELOPE, b"")
-        record = {
-            "reason": refused.reason,
-            "sender": refused.sender,
-            "entry": entry.id,
-            "sha256": hashlib.sha256(data).hexdigest(),
-            "head": data[:DEAD_BYTES],
-        }
+        record = (
+            *("reason", refused.reason, "sender", refused.sender, "entry", entry.id),
+            *("sha256", hashlib.sha256(data).hexdigest(), "head", data[:DEAD_BYTES]),
+        )
+        dead = self._keys.dead(computer)
         try:
-            async with self._link.commands.pipeline(transaction=False) as pipe:
-                pipe.xadd(self._keys.dead(computer), record, maxlen=MAX_DEAD, approximate=True)
-                self.inbox.acknowledge_in(pipe, entry)
-                await pipe.execute()
+            await self._link.at_once(
+                ("XADD", dead, "MAXLEN", "~", MAX_DEAD, "*", *record),
+                ("PEXPIRE", dead, DEAD_TTL_MS),
+                self.inbox.acknowledgement(entry),
+            )
         except FAILURES as error:
             log.warning("redis_not_put_aside", error=explain(error))
         finally:
@@ -136,7 +136,7 @@ class Desk:
 
     async def _close(self, entry: Entry) -> None:
         try:
-            await self.inbox.acknowledge(entry)
+            await self._link.at_once(self.inbox.acknowledgement(entry))
         except FAILURES as error:
             log.debug("redis_not_acknowledged", error=explain(error))
         finally:
@@ -182,7 +182,7 @@ class Desk:
             self._require_time(envelope)
             if _may_wait(command):
                 # A look that is lost with this daemon is not missed, and must not hold up the trimming.
-                await self.inbox.acknowledge(entry)
+                await self._link.at_once(self.inbox.acknowledgement(entry))
             return wire.encode_reply(await self._context.hub.call(principal, command))
         turn = self._turns.setdefault(_subject(envelope, command), _Turn())
         turn.holders += 1
@@ -234,11 +234,11 @@ class Desk:
         )
         sealed = self._ring.seal(reply)
         key = self._keys.reply(envelope.sender, envelope.id)
-        async with self._link.commands.pipeline(transaction=False) as pipe:
-            pipe.rpush(key, sealed[MAC] + sealed[ENVELOPE])
-            pipe.pexpire(key, REPLY_TTL_MS)
-            self.inbox.acknowledge_in(pipe, entry)
-            await pipe.execute()
+        await self._link.at_once(
+            ("RPUSH", key, sealed[MAC] + sealed[ENVELOPE]),
+            ("PEXPIRE", key, REPLY_TTL_MS),
+            self.inbox.acknowledgement(entry),
+        )
 
 
 def _subject(envelope: Envelope, command: Command[Any]) -> tuple[str, str]:

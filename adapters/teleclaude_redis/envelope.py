@@ -83,14 +83,30 @@ def is_genuine(key: bytes, data: bytes, signature: bytes) -> bool:
     return hmac.compare_digest(mac(key, data), signature)
 
 
-def claimed_sender(data: bytes) -> str:
-    """Whose key to check with. Raises ``RefusedError`` for what is no envelope."""
-    return _name(_header(data), "from")
+def read_header(data: bytes) -> dict[str, Any]:
+    """Raises ``RefusedError`` for what is no envelope."""
+    if len(data) > MAX_BYTES:
+        raise RefusedError("too_large")
+    line, newline, _ = data[: MAX_HEADER_BYTES + 1].partition(b"\n")
+    if not newline:
+        raise RefusedError("malformed")
+    try:
+        header = jsonio.loads(line, operation="remote")
+    except MalformedError:
+        raise RefusedError("malformed") from None
+    if not isinstance(header, dict):
+        raise RefusedError("malformed")
+    return header
 
 
-def decode(data: bytes) -> Envelope:
-    """An envelope whose signature was found genuine. Raises ``RefusedError``."""
-    header = _header(data)
+def claimed_sender(header: Mapping[str, Any]) -> str:
+    """Whose key to check with. Raises ``RefusedError``."""
+    return _name(header, "from")
+
+
+def decode(data: bytes, header: Mapping[str, Any] | None = None) -> Envelope:
+    """An envelope whose signature was found genuine; ``header`` is what was read of it. Raises ``RefusedError``."""
+    header = read_header(data) if header is None else header
     if header.keys() != _TYPES.keys() or any(type(header[name]) is not kind for name, kind in _TYPES.items()):
         # Another version may have other fields; say that rather than that they are wrong.
         raise RefusedError("version" if header.get("v") not in (None, VERSION) else "malformed", _name(header, "from"))
@@ -107,21 +123,6 @@ def decode(data: bytes) -> Envelope:
         nonce=header["nonce"],
         version=header["v"],
     )
-
-
-def _header(data: bytes) -> dict[str, Any]:
-    if len(data) > MAX_BYTES:
-        raise RefusedError("too_large")
-    line, newline, _ = data[: MAX_HEADER_BYTES + 1].partition(b"\n")
-    if not newline:
-        raise RefusedError("malformed")
-    try:
-        header = jsonio.loads(line, operation="remote")
-    except MalformedError:
-        raise RefusedError("malformed") from None
-    if not isinstance(header, dict):
-        raise RefusedError("malformed")
-    return header
 
 
 def _name(header: Mapping[str, Any], member: str) -> str:

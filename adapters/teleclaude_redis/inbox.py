@@ -21,6 +21,8 @@ GROUP = "teleclaude"
 MAX_READ = 64
 MAX_DELIVERIES = 5
 TTL_MS = 3_600_000
+TURNS = 3
+"""Of the loop, which the work that was just begun gets before the next look: until it first waits for something."""
 
 Failed = Callable[[BaseException | None], None]
 
@@ -90,12 +92,9 @@ class Inbox:
                 log.debug("redis_inbox_waits", error=explain(error))
                 await self._clock.sleep(self._timing.pause)
 
-    async def acknowledge(self, entry: Entry) -> None:
-        await self._link.commands.xack(self._key, GROUP, entry.id)
-
-    def acknowledge_in(self, pipe: Any, entry: Entry) -> None:
-        """The same as a part of a pipeline."""
-        pipe.xack(self._key, GROUP, entry.id)
+    def acknowledgement(self, entry: Entry) -> tuple[Any, ...]:
+        """The command by which Redis forgets the entry."""
+        return "XACK", self._key, GROUP, entry.id
 
     def forget(self, entry: Entry) -> None:
         self._taken.discard(entry.id)
@@ -117,6 +116,8 @@ class Inbox:
             self._failed(None)
             for _, entries in found or ():
                 self._give(Entry(id_, fields or {}) for id_, fields in entries)
+            for _ in range(TURNS):
+                await asyncio.sleep(0)
 
     async def _bounded(self, work: Any) -> None:
         async with asyncio.timeout(3 * COMMAND_SECONDS):

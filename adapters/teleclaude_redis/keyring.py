@@ -11,7 +11,7 @@ from typing import Any
 
 from teleclaude.errors import InvalidError
 from teleclaude.model import Principal, Role
-from teleclaude_redis.envelope import Envelope, RefusedError, claimed_sender, decode, is_genuine, mac
+from teleclaude_redis.envelope import Envelope, RefusedError, claimed_sender, decode, is_genuine, mac, read_header
 
 MIN_KEY_BYTES = 32
 MAX_KEY_BYTES = 4096
@@ -63,22 +63,24 @@ class KeyRing:
         """What ``seal`` made. Raises ``RefusedError``."""
         if fields.keys() != {ENVELOPE, MAC}:
             raise RefusedError("malformed")
-        return self._open(fields[ENVELOPE], fields[MAC])
+        data = fields[ENVELOPE]
+        return self._open(data, fields[MAC], read_header(data))
 
     def open_for_all(self, fields: Mapping[bytes, bytes]) -> Envelope:
         """What ``seal_for_all`` made. Raises ``RefusedError``."""
         data = fields.get(ENVELOPE)
         if data is None:
             raise RefusedError("malformed")
+        header = read_header(data)
         own = MAC + b":" + self._computer.encode()
-        member = own if claimed_sender(data) in self._own_keys else MAC
-        return self._open(data, fields.get(member, b""))
+        member = own if claimed_sender(header) in self._own_keys else MAC
+        return self._open(data, fields.get(member, b""), header)
 
-    def _open(self, data: bytes, signature: bytes) -> Envelope:
-        sender = claimed_sender(data)
+    def _open(self, data: bytes, signature: bytes, header: Mapping[str, Any]) -> Envelope:
+        sender = claimed_sender(header)
         if sender == self._computer or not is_genuine(self._key(sender), data, signature):
             raise RefusedError("signature", sender)
-        return decode(data)
+        return decode(data, header)
 
     def _key(self, peer: str) -> bytes:
         found = self._peers.get(peer)

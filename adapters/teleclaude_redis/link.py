@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import builtins
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -19,6 +21,7 @@ from redis.exceptions import (
     OutOfMemoryError,
     ReadOnlyError,
     RedisError,
+    ResponseError,
     TimeoutError,  # noqa: A004 - as above
 )
 
@@ -30,6 +33,8 @@ COMMAND_SECONDS = 2.0
 MAX_COMMANDS = 16
 MAX_BLOCKING = 400
 """Connections that wait: one for each call that is under way and each stream that is followed."""
+
+MAX_IDLE = 32
 
 FAILURES = (RedisError, OSError)
 
@@ -47,6 +52,7 @@ class Link:
             "driver_info": None,
         }
         self.place = place_of(url)
+        self._idle: list[AbstractConnection] = []
         self.blocking = ConnectionPool.from_url(url, max_connections=MAX_BLOCKING, socket_timeout=None, **options)
         self._pool = BlockingConnectionPool.from_url(
             url, max_connections=MAX_COMMANDS, timeout=COMMAND_SECONDS, socket_timeout=COMMAND_SECONDS, **options
@@ -59,20 +65,65 @@ class Link:
         return Redis(connection_pool=self.blocking)
 
     async def connection(self) -> AbstractConnection:
-        """A connection to write to and read from directly; give it back with ``release``."""
+        """A connection to write to and read from directly, without what a client does around each command; give it
+        back with ``release``. Its user sees to deadlines.
+        """
+        while self._idle:
+            known = self._idle.pop()
+            if _is_open(known):
+                return known
+            await known.disconnect(nowait=True)
         pool: Any = self.blocking
-        connection: AbstractConnection = await pool.get_connection()
+        fresh: Any = pool.make_connection()
+        await fresh.connect()
+        connection: AbstractConnection = fresh
         return connection
 
     async def release(self, connection: AbstractConnection, *, is_clean: bool) -> None:
         """``is_clean`` says that every answer has been read."""
-        if not is_clean:
+        if is_clean and len(self._idle) < MAX_IDLE:
+            self._idle.append(connection)
+        else:
             await connection.disconnect(nowait=True)
-        await self.blocking.release(connection)
+
+    async def at_once(self, *commands: tuple[Any, ...]) -> list[Any]:
+        """The answers to commands that are sent together. Raises what a client would, for the first that failed."""
+        is_clean = False
+        connection: AbstractConnection | None = None
+        try:
+            async with asyncio.timeout(COMMAND_SECONDS):
+                connection = await self.connection()
+                await connection.send_packed_command(b"".join(connection.pack_commands(commands)))
+                answers = [await _answer(connection) for _ in commands]
+            is_clean = True
+        except builtins.TimeoutError as error:
+            raise TimeoutError("Redis did not answer in time") from error
+        finally:
+            if connection is not None:
+                await self.release(connection, is_clean=is_clean)
+        for answer in answers:
+            if isinstance(answer, ResponseError):
+                raise answer
+        return answers
 
     async def aclose(self) -> None:
         await self._pool.disconnect()
+        for connection in self._idle:
+            await connection.disconnect(nowait=True)
         await self.blocking.disconnect()
+
+
+def _is_open(connection: AbstractConnection) -> bool:
+    """Whether the server has not hung up while nobody looked."""
+    reader = connection._reader
+    return connection.is_connected and reader is not None and not reader.at_eof()
+
+
+async def _answer(connection: AbstractConnection) -> Any:
+    try:
+        return await connection.read_response(disable_decoding=True)
+    except ResponseError as error:
+        return error
 
 
 def place_of(url: str) -> str:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from teleclaude.testing import ManualClock
-from teleclaude_redis.envelope import Envelope, RefusedError, claimed_sender, decode, is_genuine, mac
+from teleclaude_redis.envelope import Envelope, RefusedError, claimed_sender, decode, is_genuine, mac, read_header
 from teleclaude_redis.nonces import Nonces
 
 KEY = b"k" * 32
@@ -31,7 +31,7 @@ def test_anything_else_is_refused_and_nothing_worse(data: bytes) -> None:
     with pytest.raises(RefusedError):
         decode(data)
     with pytest.raises(RefusedError):
-        claimed_sender(data)
+        claimed_sender(read_header(data))
 
 
 @given(st.data())
