@@ -25,7 +25,8 @@ PORTS = {"api", "clock", "errors", "events", "model", "testing", "wire"}
 """What adapters may import of the core."""
 
 MACHINE = re.compile(
-    r"/(?:root|work|opt|home/(?!me\b)\w+)/[\w.]|/tmp/bash|\b(?:pypi|pythonhosted|npmjs|yarnpkg)" + r"\.(?:org|com)\b"
+    r"(?<![\w}])/(?:root|work|opt|home/(?!me\b)\w+)/[\w.]|/tmp/bash|\b(?:pypi|pythonhosted|npmjs|yarnpkg)"
+    + r"\.(?:org|com)\b"
 )
 
 
