@@ -26,6 +26,8 @@ ADMINISTRATOR = frozenset({"can_manage_topics", "can_pin_messages", "can_delete_
 FIRST_BOT = 7_000_000_001
 FIRST_GROUP = -1_001_000_000_001
 QUIET_TURNS = 20
+THREAD_SECONDS = 0.0005
+"""Real time for what a client does in a thread, such as writing down what came."""
 SETTLE_SECONDS = 10.0
 
 
@@ -288,11 +290,14 @@ class FakeBotApi:
             raise TimeoutError(f"not so within {timeout:g} s; so far:\n{self.transcript()}") from None
 
     async def settle(self) -> None:
-        """Wait until no call but long polls is being answered. Raises ``TimeoutError`` after ``SETTLE_SECONDS``."""
+        """Wait until no call but long polls is being answered, and what a client does between two calls is done.
+
+        Raises ``TimeoutError`` after ``SETTLE_SECONDS``.
+        """
         async with asyncio.timeout(SETTLE_SECONDS):
             quiet = 0
             while quiet < QUIET_TURNS:
-                await asyncio.sleep(0)
+                await asyncio.sleep(THREAD_SECONDS if quiet % 5 == 4 else 0)
                 quiet = 0 if self._door.busy else quiet + 1
 
     async def pass_time(self, seconds: float, *, step: float = 0.5) -> None:

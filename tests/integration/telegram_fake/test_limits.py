@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -112,6 +113,24 @@ async def test_a_flood_on_demand(fake: FakeBotApi, bot: telegram.Bot) -> None:
     await bot.send_message(group.id, "a")
 
 
-async def test_ten_minutes_pass_at_once(fake: FakeBotApi, clock: ManualClock) -> None:
-    await fake.pass_time(600, step=5)
-    assert clock.monotonic() == 600
+async def test_ten_minutes_pass_at_once(fake: FakeBotApi, bot: telegram.Bot, clock: ManualClock) -> None:
+    """A sender that keeps four seconds apart, and polls beside it, is never refused."""
+    group = fake.add_forum()
+
+    async def send() -> None:
+        for number in range(100):
+            await bot.send_message(group.id, str(number))
+            await clock.sleep(4)
+
+    async def poll() -> None:
+        while clock.monotonic() < 400:
+            await bot.get_updates(timeout=10)
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(send())
+        tasks.create_task(poll())
+        await fake.pass_time(600, step=2)
+    assert len(fake.messages()) == 100
+    assert 400 <= (fake.messages()[-1].date - fake.messages()[0].date) + 4 <= 410
+    assert not fake.calls(ok=False)
+    assert fake.recorder.empty_polls >= 39
