@@ -26,6 +26,10 @@ GRACE_SECONDS = 0.25
 """A call this soon after the order to wait may have been on its way before it."""
 
 
+_OF_THE_PROXY = frozenset({502, 504})
+"""These come from before the server itself, as a page and not as JSON."""
+
+
 class _CutError(Exception):
     """The connection ends here, without an answer."""
 
@@ -74,6 +78,9 @@ class Door:
             return _cut(request)
         except ApiError as error:
             status, answer = error.code, error.body()
+        if status in _OF_THE_PROXY:
+            page = f"<html><head><title>{status} {answer['description']}</title></head></html>\r\n"
+            return web.Response(text=page, status=status, content_type="text/html")
         headers = {"Retry-After": str(answer["parameters"]["retry_after"])} if status == 429 else {}
         return web.json_response(answer, status=status, headers=headers)
 
