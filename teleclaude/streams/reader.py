@@ -57,14 +57,14 @@ def _fetch_one(stretch: Stretch, *, wait: bool) -> Fetched:
             raise
         return Fetched(b"", (stretch.offset, stretch.offset + stretch.length))
     try:
-        hole = _hole(descriptor, stretch)
-        if hole is not None:
-            return _before_hole(descriptor, stretch, *hole)
         data = _read_now(descriptor, stretch.length, stretch.position)
         if len(data) < stretch.length:
             if not wait:
                 raise NotCachedError
             data = _read_all(descriptor, stretch.length, stretch.position)
+        hole = _hole(descriptor, stretch) if b"\0" in data else None  # holes read as zeros
+        if hole is not None:
+            return _before_hole(descriptor, stretch, *hole)
     finally:
         os.close(descriptor)
     if len(data) < stretch.length:

@@ -16,7 +16,10 @@ from teleclaude.streams.stream import Stream
 log = structlog.get_logger(__name__)
 
 COALESCE_SECONDS = 0.002
-"""A first change is told at once; those within this time after it are told together."""
+"""Changes that go on and on are told together, once in this time."""
+
+BURST = 50
+"""So many changes after a quiet time are told each at once."""
 
 FASTEST_LOOK_SECONDS = 0.005
 SLOWEST_LOOK_SECONDS = 0.25
@@ -68,14 +71,14 @@ class _Watched:
         self.watches = 0
         self.number: int | None = None
         self.waiters: dict[asyncio.Future[None], Watch] = {}
-        self._told_at = 0.0
+        self._paid_until = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
     def notice(self) -> None:
         """Something changed: tell it, now or together with what else happens in the next moment."""
         if self._timer is not None:
             return
-        wait = self._told_at + COALESCE_SECONDS - self.loop.time()
+        wait = self._paid_until - BURST * COALESCE_SECONDS - self.loop.time()
         if wait > 0:
             self._timer = self.loop.call_later(wait, self.tell)
         else:
@@ -83,7 +86,7 @@ class _Watched:
 
     def tell(self) -> None:
         self.forget_timer()
-        self._told_at = self.loop.time()
+        self._paid_until = max(self._paid_until, self.loop.time()) + COALESCE_SECONDS
         self.version += 1
         for waiter in self.waiters:
             _finish(waiter)

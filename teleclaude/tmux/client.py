@@ -111,7 +111,8 @@ class ControlClient(asyncio.SubprocessProtocol):
         return not self._lost
 
     def send(self, lines: Sequence[Line], timeout: float) -> list[asyncio.Future[list[Reply]]]:
-        """Queue ``lines``, all or none; everything queued in one turn of the loop goes out in one write.
+        """Send ``lines``, all or none: at once when nothing waits for its answer, else with all else of this turn of
+        the loop in one write.
 
         Raises ``TooLargeError`` for a line, ``BusyError`` when too many wait, ``UnavailableError`` when it has ended.
         """
@@ -120,12 +121,15 @@ class ControlClient(asyncio.SubprocessProtocol):
         if len(self._pending) + len(lines) > MAX_PENDING:
             raise BusyError(f"{MAX_PENDING} tmux commands wait for their answer; try again", operation="tmux.submit")
         queued = [_Pending(line, control_line(line), self._loop.create_future()) for line in lines]
-        if not self._outbox:
+        is_first = not self._pending
+        if not self._outbox and not is_first:
             self._loop.call_soon(self._flush)
-        for pending in queued:
-            pending.deadline = self._loop.call_later(timeout, self._expire, timeout)
         self._pending += queued
         self._outbox += queued
+        if is_first:
+            self._flush()
+        for pending in queued:
+            pending.deadline = self._loop.call_later(timeout, self._expire, timeout)
         return [pending.answer for pending in queued]
 
     def _flush(self) -> None:

@@ -68,6 +68,8 @@ class ControlTransport:
     async def submit(self, lines: Sequence[Line], timeout: float | None = None) -> list[list[Reply]]:
         client = await self._ready(lines[0])
         seconds = self._timeout if timeout is None else timeout
+        if len(lines) == 1:
+            return [await client.send(lines, seconds)[0]]
         answers = await asyncio.gather(*client.send(lines, seconds), return_exceptions=True)
         replies: list[list[Reply]] = []
         for answer in answers:

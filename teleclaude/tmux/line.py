@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import LiteralString
 
 from teleclaude.errors import InvalidError, TooLargeError
@@ -134,7 +135,7 @@ def hex_bytes(data: bytes) -> tuple[Value, ...]:
 _HEX = tuple(Value(f"{byte:02x}") for byte in range(256))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TmuxCommand:
     """One tmux command; ``parts`` come in tmux's order: flags, then positional values.
 
@@ -169,6 +170,11 @@ class TmuxCommand:
         """How many replies it gives when all goes well: ``if-shell`` answers, then the command it chose does."""
         return 2 if self.name == "if-shell" else 1
 
+    @cached_property
+    def rendered(self) -> str:
+        """The command for a control client, quoted."""
+        return " ".join(map(_quote, self.words()))
+
     def words(self) -> list[str]:
         """The command as tmux shall see it, without any quoting."""
         words = [self.name]
@@ -197,7 +203,7 @@ def command(name: LiteralString, *parts: Part) -> TmuxCommand:
 
 def nested(inner: TmuxCommand) -> Value:
     """A command as the argument of ``if-shell``."""
-    return Value(_render(inner))
+    return Value(inner.rendered)
 
 
 def pack(commands: Sequence[TmuxCommand]) -> list[Line]:
@@ -205,7 +211,7 @@ def pack(commands: Sequence[TmuxCommand]) -> list[Line]:
     lines: list[Line] = []
     room = 0
     for item in commands:
-        size = len(_encode(_render(item))) + 3
+        size = len(_encode(item.rendered)) + 3
         if item.replies == 1 and size <= room:
             lines[-1] += (item,)
         else:
@@ -218,7 +224,7 @@ def pack(commands: Sequence[TmuxCommand]) -> list[Line]:
 def control_line(line: Line) -> bytes:
     """``line`` for a control client, with its newline. Raises ``TooLargeError``."""
     _check_line(line)
-    rendered = " ; ".join(map(_render, line))
+    rendered = " ; ".join(item.rendered for item in line)
     if not rendered or any(forbidden in rendered for forbidden in "\n\r\0"):
         raise ValueError("a control line must hold one line of text")
     data = _encode(rendered)
@@ -236,10 +242,6 @@ def control_argv(line: Line) -> list[bytes]:
         argv += (_encode(_without_separator(word)) for word in item.words())
     _check_size(sum(len(word) + 1 for word in argv))
     return argv
-
-
-def _render(item: TmuxCommand) -> str:
-    return " ".join(map(_quote, item.words()))
 
 
 def _quote(word: str) -> str:

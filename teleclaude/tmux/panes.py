@@ -8,6 +8,7 @@ import secrets
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import structlog
@@ -330,12 +331,14 @@ class Panes:
             log.warning("failed_start_not_removed", session_id=session_id, error=str(error))
 
 
-def _ready(pane_id: str) -> list[TmuxCommand]:
+@lru_cache(maxsize=1024)
+def _ready(pane_id: str) -> tuple[TmuxCommand, ...]:
+    """What goes before all that is typed: made once for a pane, since it stands between a key and its echo."""
     target = Option("t", pane(pane_id))
-    return [
+    return (
         command("display-message", Flag("p"), target, constant("#{pane_dead}")),
         command("copy-mode", Flag("q"), target),
-    ]
+    )
 
 
 def _refuse_dead(dead: str) -> None:
