@@ -240,6 +240,21 @@ class Fabric(Protocol):
         ...
 
 
+class KeyUse(StrEnum):
+    """What is known of the idempotency key of a call.
+
+    ``LASTING``: a client's own; on record whatever happens, a power failure included. The others are for adapters whose
+    messages come more than once, and outlive a death of the daemon only. ``FRESH``: certainly new; nobody waits until
+    it is on record. ``SEEN``: this daemon may have seen it. ``OLD``: an earlier daemon may have seen it, too; without a
+    record of it the outcome is ``indeterminate``, since it may have been lost with that daemon.
+    """
+
+    LASTING = "lasting"
+    FRESH = "fresh"
+    SEEN = "seen"
+    OLD = "old"
+
+
 class Hub(Protocol):
     """What adapters may ask of the core. Every call is authorised, limited, routed and audited here."""
 
@@ -248,10 +263,10 @@ class Hub(Protocol):
         ...
 
     async def call(
-        self, principal: Principal, command: Command[R], *, key: str | None = None, lasting: bool = True
+        self, principal: Principal, command: Command[R], *, key: str | None = None, use: KeyUse = KeyUse.LASTING
     ) -> R:
         """Run ``command`` as ``principal``. ``key`` is an idempotency key: a repeat gets the first reply, one still in
-        flight waits for it. A key that is not ``lasting`` costs less, and need not outlive a power failure.
+        flight waits for it.
 
         Raises ``TeleclaudeError`` only; each has a code.
         """

@@ -21,7 +21,7 @@ from teleclaude.wire.sessions import WaitSession
 from teleclaude_redis.envelope import MAX_BYTES, MAX_HEADER_BYTES, WINDOW_SECONDS, Envelope, RefusedError
 from teleclaude_redis.keyring import ENVELOPE, MAC, KeyRing
 from teleclaude_redis.keys import Keys
-from teleclaude_redis.link import FAILURES, Link, unavailable
+from teleclaude_redis.link import FAILURES, Link, packed, unavailable
 from teleclaude_redis.presence import Presence
 from teleclaude_redis.redisclock import RedisClock
 
@@ -55,6 +55,8 @@ class Request:
     changes: bool
     id: str
     deadline: float
+    since: int
+    attempts: int = 0
     is_out: bool = False
 
 
@@ -133,6 +135,7 @@ class Calls:
             changes=changes,
             id=secrets.token_hex(16),
             deadline=self._clock.monotonic() + seconds,
+            since=self._redis_clock.now_ms(),
         )
         self._under_way += 1
         try:
@@ -178,7 +181,7 @@ class Calls:
                 ("BLPOP", reply_key, f"{max(left, 0.01):.3f}"),
             ]
             request.is_out = True
-            await connection.send_packed_command(b"".join(connection.pack_commands(words)))
+            await connection.send_packed_command(packed(words))
             await connection.read_response(disable_decoding=True)
             await connection.read_response(disable_decoding=True)
             while True:
@@ -190,11 +193,16 @@ class Calls:
                 if answer is not None:
                     is_clean = True
                     return answer
-                await connection.send_command("BLPOP", reply_key, f"{max(left, 0.01):.3f}")
+                await connection.send_packed_command(packed(words[-1:]))
         finally:
             await self._link.release(connection, is_clean=is_clean)
 
     def _envelope(self, request: Request, left: float) -> Envelope:
+        """``since`` and ``attempt`` say since when and how often it was sent, by which the other side knows whether it
+        may have seen it before.
+        """
+        request.attempts += 1
+        tries = {"since": request.since, "attempt": request.attempts}
         return Envelope(
             kind=request.kind,
             sender=self._computer,
@@ -202,7 +210,7 @@ class Calls:
             id=request.id,
             ts=self._now_ms(),
             body=request.body,
-            about={**request.about, "expires": self._redis_clock.now_ms() + round(left * 1000)},
+            about={**request.about, **tries, "expires": self._redis_clock.now_ms() + round(left * 1000)},
         )
 
     def _genuine(self, request: Request, value: bytes) -> bytes | None:

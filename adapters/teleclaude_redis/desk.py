@@ -12,7 +12,7 @@ from typing import Any
 
 import structlog
 
-from teleclaude.api import AdapterContext
+from teleclaude.api import AdapterContext, KeyUse
 from teleclaude.errors import ConflictError, DeadlineError, InternalError, LimitError, TeleclaudeError, TooLargeError
 from teleclaude.wire import remote as wire
 from teleclaude.wire.base import Command
@@ -69,6 +69,7 @@ class Desk:
         self._redis_clock = redis_clock
         self._nonces = Nonces(context.clock)
         self._others = others
+        self._began = context.clock.monotonic()
         self._turns: dict[tuple[str, str], _Turn] = {}
         self._waiting: dict[tuple[str, str], tuple[asyncio.Task[None], Entry]] = {}
         self._at_work = 0
@@ -190,9 +191,8 @@ class Desk:
             async with turn.lock:
                 self._require_time(envelope)
                 await self._require_epoch(envelope, command)
-                # A message is not begun after its deadline, so its id need not outlive what outlasts that.
-                key, lasting = _key(envelope)
-                reply = await self._context.hub.call(principal, command, key=key, lasting=lasting)
+                key, use = self._key(entry, envelope)
+                reply = await self._context.hub.call(principal, command, key=key, use=use)
         finally:
             turn.holders -= 1
             if not turn.holders:
@@ -201,6 +201,18 @@ class Desk:
             return wire.encode_reply(reply)
         except (TypeError, ValueError) as error:
             raise InternalError("the answer cannot be sent; its effect took place") from error
+
+    def _key(self, entry: Entry, envelope: Envelope) -> tuple[str, KeyUse]:
+        """What makes a repeat harmless: the sender's own key, else the message's id. That one is new when it is sent
+        and delivered for the first time, and need not be kept for longer than its deadline.
+        """
+        key, since = envelope.about.get("key"), envelope.about.get("since")
+        if isinstance(key, str) and _ID.fullmatch(key):
+            return key, KeyUse.LASTING
+        if not entry.claimed and envelope.about.get("attempt") == 1:
+            return envelope.id, KeyUse.FRESH
+        ours = isinstance(since, int) and since > self._redis_clock.ms_at(self._began)
+        return envelope.id, KeyUse.SEEN if ours and not entry.claimed else KeyUse.OLD
 
     def _require_time(self, envelope: Envelope) -> None:
         """Nobody waits for it any more, so it is not begun: a late effect would surprise."""
@@ -243,14 +255,6 @@ class Desk:
 
 def _subject(envelope: Envelope, command: Command[Any]) -> tuple[str, str]:
     return envelope.sender, str(getattr(command, "id", None) or getattr(command, "name", None) or "")
-
-
-def _key(envelope: Envelope) -> tuple[str, bool]:
-    """What makes a repeat harmless, and whether it must last: a key of the sender's does, the message's id does not."""
-    key = envelope.about.get("key")
-    if isinstance(key, str) and _ID.fullmatch(key):
-        return key, True
-    return envelope.id, False
 
 
 def _may_wait(command: Command[Any]) -> bool:

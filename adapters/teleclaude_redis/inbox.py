@@ -38,11 +38,12 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One message as it lies in the stream."""
+    """One message as it lies in the stream. ``claimed``: somebody had it before and did not finish."""
 
     id: bytes
     fields: Mapping[bytes, bytes]
     deliveries: int = 1
+    claimed: bool = False
 
     @property
     def is_poison(self) -> bool:
@@ -154,7 +155,7 @@ class Inbox:
             start, entries = answer[0], [entry for entry in answer[1] if entry[0] is not None]
             if entries:
                 counts = await self._deliveries(entries[0][0], entries[-1][0])
-                self._give(Entry(id_, fields or {}, counts.get(id_, 1)) for id_, fields in entries)
+                self._give(Entry(id_, fields or {}, counts.get(id_, 2), claimed=True) for id_, fields in entries)
             if start == b"0-0":
                 break
         await self._forget_consumers()

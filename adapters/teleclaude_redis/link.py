@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import builtins
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
@@ -93,7 +93,7 @@ class Link:
         try:
             async with asyncio.timeout(COMMAND_SECONDS):
                 connection = await self.connection()
-                await connection.send_packed_command(b"".join(connection.pack_commands(commands)))
+                await connection.send_packed_command(packed(commands))
                 answers = [await _answer(connection) for _ in commands]
             is_clean = True
         except builtins.TimeoutError as error:
@@ -111,6 +111,17 @@ class Link:
         for connection in self._idle:
             await connection.disconnect(nowait=True)
         await self.blocking.disconnect()
+
+
+def packed(commands: Iterable[tuple[Any, ...]]) -> bytes:
+    """Commands as they go to the server (RESP, arrays of bulk strings)."""
+    parts: list[bytes] = []
+    for command in commands:
+        parts.append(b"*%d\r\n" % len(command))
+        for word in command:
+            data = word if isinstance(word, bytes) else str(word).encode()
+            parts += (b"$%d\r\n" % len(data), data, b"\r\n")
+    return b"".join(parts)
 
 
 def _is_open(connection: AbstractConnection) -> bool:

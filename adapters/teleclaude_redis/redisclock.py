@@ -32,4 +32,8 @@ class RedisClock:
         """Its time now, to within a round trip; the own clock's before the first ``measure``."""
         if self._offset_ms is None:
             return round(self._clock.now().timestamp() * 1000)
-        return round(self._clock.monotonic() * 1000 + self._offset_ms)
+        return self.ms_at(self._clock.monotonic())
+
+    def ms_at(self, monotonic: float) -> int:
+        """Its time at a moment of the own clock, which must have been measured."""
+        return round(monotonic * 1000 + (self._offset_ms or 0))

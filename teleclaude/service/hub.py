@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 
 import structlog
 
-from teleclaude.api import Fabric, FileContent, Grant, OutputFollower, Readiness, TaskPolicy
+from teleclaude.api import Fabric, FileContent, Grant, KeyUse, OutputFollower, Readiness, TaskPolicy
 from teleclaude.bus import Bus
 from teleclaude.clock import Clock
 from teleclaude.errors import (
@@ -103,18 +103,18 @@ class Service:
             raise
 
     async def call(
-        self, principal: Principal, command: Command[R], *, key: str | None = None, lasting: bool = True
+        self, principal: Principal, command: Command[R], *, key: str | None = None, use: KeyUse = KeyUse.LASTING
     ) -> R:
         """See ``Hub.call``. A command that changes something runs to its end even when the caller goes away, and is
         accounted for by that end.
         """
         if not command.mutates:
-            return cast(R, await self._done(principal, command, key, lasting))
-        return cast(R, await self._to_its_end(command.operation, lambda: self._done(principal, command, key, lasting)))
+            return cast(R, await self._done(principal, command, key, use))
+        return cast(R, await self._to_its_end(command.operation, lambda: self._done(principal, command, key, use)))
 
-    async def _done(self, principal: Principal, command: Command[Any], key: str | None, lasting: bool) -> Any:
+    async def _done(self, principal: Principal, command: Command[Any], key: str | None, use: KeyUse) -> Any:
         with self._accounted(principal, command):
-            return await self._route(principal, command, key, lasting)
+            return await self._route(principal, command, key, use)
 
     @contextmanager
     def _accounted(self, principal: Principal, command: Command[Any]) -> Iterator[None]:
@@ -155,7 +155,7 @@ class Service:
             self._metrics.observe(command.operation, code, self._clock.monotonic() - began)
             self._audit.note(principal, command, code)
 
-    async def _route(self, principal: Principal, command: Command[Any], key: str | None, lasting: bool) -> Any:
+    async def _route(self, principal: Principal, command: Command[Any], key: str | None, use: KeyUse) -> Any:
         destination = self._remote.destination(command) or await self._relay.destination(principal, command)
         handler = self._handlers.get(type(command)) if destination is None else self._there(destination, key)
         if handler is None:
@@ -174,7 +174,7 @@ class Service:
         if key is None:
             return await effect()
         return await self._journal.once(
-            principal.name, key, command, effect, elsewhere=destination is not None, lasting=lasting
+            principal.name, key, command, effect, elsewhere=destination is not None, use=use
         )
 
     def _there(self, destination: Destination, key: str | None) -> Handler:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import sqlite3
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from pydantic import TypeAdapter
 
+from teleclaude.api import KeyUse
 from teleclaude.clock import Clock
 from teleclaude.errors import (
     BusyError,
@@ -26,6 +28,8 @@ from teleclaude.wire.remote import reply_type
 
 KEEP_SECONDS = 24 * 3600
 WAIT_SECONDS = 60.0
+MAX_UNWRITTEN = 10_000
+"""Keys whose record is on its way to the disk."""
 
 _NOTHING_HAPPENED = (BusyError, LimitError, UnavailableError)
 """Refusals that leave the key free: the same request may succeed later."""
@@ -38,6 +42,7 @@ class Journal:
         self._database = database
         self._clock = clock
         self._running: dict[tuple[str, str], asyncio.Event] = {}
+        self._unwritten: set[tuple[str, str]] = set()
 
     async def once(
         self,
@@ -47,11 +52,10 @@ class Journal:
         effect: Callable[[], Awaitable[Any]],
         *,
         elsewhere: bool = False,
-        lasting: bool = True,
+        use: KeyUse = KeyUse.LASTING,
     ) -> Any:
         """The stored reply of an earlier call with this key, or the reply of running ``effect`` now. One that happens
-        ``elsewhere`` is kept harmless there by a key of its own: while its end is unknown it is asked for again. A key
-        that is not ``lasting`` outlives this process, and maybe not a power failure.
+        ``elsewhere`` is kept harmless there by a key of its own: while its end is unknown it is asked for again.
 
         Raises ``KeyReusedError`` for another command under the same key, ``IndeterminateError`` when the daemon ended
         between the start of the effect and its reply, and whatever the effect raised, then and again.
@@ -65,18 +69,39 @@ class Journal:
             await _finished(running, command.operation)
         self._running[slot] = done = asyncio.Event()
         try:
-            row = await self._database.write(
-                lambda connection: receipts.begin(
-                    connection, principal, key, command.operation, digest, now=self._clock.now().timestamp()
-                ),
-                synced=lasting,
-            )
+            row = await self._begin(slot, command, digest, use)
             if row is not None and not (elsewhere and row.reply is None and row.digest == digest):
                 return _replay(row, command, digest)
-            return await self._run(slot, effect, elsewhere=elsewhere, lasting=lasting)
+            return await self._run(slot, effect, elsewhere=elsewhere, lasting=use is KeyUse.LASTING)
         finally:
             del self._running[slot]
             done.set()
+
+    async def _begin(
+        self, slot: tuple[str, str], command: Command[Any], digest: str, use: KeyUse
+    ) -> receipts.Keyed | None:
+        """What is on record under the key; None when the effect may begin."""
+        principal, key = slot
+        now = self._clock.now().timestamp()
+
+        def begin(connection: sqlite3.Connection) -> receipts.Keyed | None:
+            return receipts.begin(connection, principal, key, command.operation, digest, now=now)
+
+        if use is KeyUse.FRESH:
+            if len(self._unwritten) >= MAX_UNWRITTEN:
+                raise UnavailableError("the disk does not keep up; try again later", operation=command.operation)
+            self._unwritten.add(slot)
+            self._database.write_soon(begin, lambda _: self._unwritten.discard(slot), synced=False)
+            return None
+        if slot in self._unwritten:
+            # Its record is on its way, or was refused by the disk.
+            raise _not_known(command)
+        if use is KeyUse.OLD:
+            row = await self._database.read(lambda connection: receipts.look(connection, principal, key))
+            if row is None:
+                raise _not_known(command)
+            return row
+        return await self._database.write(begin, synced=use is KeyUse.LASTING)
 
     async def _run(
         self, slot: tuple[str, str], effect: Callable[[], Awaitable[Any]], *, elsewhere: bool, lasting: bool
@@ -126,14 +151,18 @@ def _replay(row: receipts.Keyed, command: Command[Any], digest: str) -> Any:
             "this Idempotency-Key was used for another request; take a new key", operation=command.operation
         )
     if row.reply is None:
-        raise IndeterminateError(
-            "the daemon ended while it worked on the request with this key; look at the state before trying again",
-            operation=command.operation,
-        )
+        raise _not_known(command)
     stored = jsonio.loads(row.reply.encode(), operation=command.operation)
     if "error" in stored:
         raise error_from(stored["error"])
     return TypeAdapter(reply_type(type(command))).validate_python(stored["reply"])
+
+
+def _not_known(command: Command[Any]) -> IndeterminateError:
+    return IndeterminateError(
+        "the daemon ended while it worked on the request with this key; look at the state before trying again",
+        operation=command.operation,
+    )
 
 
 async def _finished(running: asyncio.Event, operation: str) -> None:

@@ -94,16 +94,22 @@ def bring(
     )
 
 
-def begin(
-    connection: sqlite3.Connection, principal: str, key: str, operation: str, digest: str, *, now: float
-) -> Keyed | None:
-    """What is on record under this key, or None when it is new and now on record as begun. ``now`` is a Unix time."""
+def look(connection: sqlite3.Connection, principal: str, key: str) -> Keyed | None:
+    """What is on record under this key."""
     row = connection.execute(
         "SELECT operation, digest, reply, created_at FROM idempotency_keys WHERE principal = ? AND key = ?",
         (principal, key),
     ).fetchone()
-    if row is not None:
-        return Keyed(*row)
+    return None if row is None else Keyed(*row)
+
+
+def begin(
+    connection: sqlite3.Connection, principal: str, key: str, operation: str, digest: str, *, now: float
+) -> Keyed | None:
+    """What is on record under this key, or None when it is new and now on record as begun. ``now`` is a Unix time."""
+    known = look(connection, principal, key)
+    if known is not None:
+        return known
     connection.execute(
         "INSERT INTO idempotency_keys (principal, key, operation, digest, created_at) VALUES (?, ?, ?, ?, ?)",
         (principal, key, operation, digest, now),

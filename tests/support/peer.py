@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from teleclaude.api import AdapterContext, Fabric
+from teleclaude.api import AdapterContext, Fabric, KeyUse
 from teleclaude.clock import SystemClock
 from teleclaude.config.sections import RedisConfig, RedisPeer
 from teleclaude.model import Principal
@@ -44,7 +44,7 @@ class StandInHub:
         return lambda: None
 
     async def call(
-        self, principal: Principal, command: Command[Any], *, key: str | None = None, lasting: bool = True
+        self, principal: Principal, command: Command[Any], *, key: str | None = None, use: KeyUse = KeyUse.LASTING
     ) -> Any:
         if isinstance(command, ListComputers):
             this = ComputerView(

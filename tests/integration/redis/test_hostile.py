@@ -96,7 +96,15 @@ def call(text: str = "x", **about: Any) -> Envelope:
         id=secrets.token_hex(16),
         ts=now,
         body=remote.encode_command(SendInput(id="work", text=text)),
-        about={"role": "operator", "by": "test", "key": None, "expires": now + 10_000, **about},
+        about={
+            "role": "operator",
+            "by": "test",
+            "key": None,
+            "since": now,
+            "attempt": 1,
+            "expires": now + 10_000,
+            **about,
+        },
     )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from teleclaude.api import Check, Fabric, FileContent, OutputExit, OutputItem, Readiness
+from teleclaude.api import Check, Fabric, FileContent, KeyUse, OutputExit, OutputItem, Readiness
 from teleclaude.errors import (
     ConflictError,
     ExitedError,
@@ -154,7 +154,7 @@ class MemoryHub:
         return self.grants[token]
 
     async def call(
-        self, principal: Principal, command: Command[Any], *, key: str | None = None, lasting: bool = True
+        self, principal: Principal, command: Command[Any], *, key: str | None = None, use: KeyUse = KeyUse.LASTING
     ) -> Any:
         self.principals.append(principal)
         if principal.role < command.role:
