@@ -21,9 +21,10 @@ without one the private chat with the first bot. ``says(extra=…)`` adds fields
 bot topics in private chats, ``fake.bot.privacy = False`` ends its privacy mode.
 
 **Faults**: ``fail(code, description, method=, chat=, times=)``, ``flood(seconds)`` (429 once), ``ban(chat, seconds)``
-(429 until then), ``cut(done=)`` (a reset after the call was done, or before), ``delay(seconds)``, ``second_poller()``
-(409), ``outage(on=)``, ``inject(update)``, ``fake.bot.updates.repeat(n)`` (updates delivered twice), ``.skip(n)`` (a
-hole in the ids). Most answer a ``Fault`` with ``met`` and ``end()``.
+(429 until then), ``cut(done=)`` (a reset after the call was done, or before), ``delay(seconds)``, ``misplace()`` (into
+the general topic, silently), ``second_poller()`` (409), ``outage(on=)``, ``inject(update)``,
+``fake.bot.updates.repeat(n)`` (updates delivered twice), ``.skip(n)`` (a hole in the ids). Most answer a ``Fault``
+with ``met`` and ``end()``.
 
 **Looking**: ``messages(text, chat=, topic=, button=)``, ``topics()``, ``topic(name)``, ``calls(method, chat=, ok=)``,
 ``polling()``, ``transcript()``; ``recorder.early`` holds calls sent while their chat had been told to wait, and

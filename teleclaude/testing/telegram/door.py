@@ -100,6 +100,8 @@ class Door:
         try:
             fault = self._faults.next(method, chat_of(plain))
             await self._meet(fault)
+            if fault is not None and fault.kind == "misplace":
+                params = params.without("message_thread_id")
             result = await self._polls.poll(bot, params) if poll else self._run(bot, method, params)
             if fault is not None and fault.kind == "cut_after":
                 raise _CutError

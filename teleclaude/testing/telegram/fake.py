@@ -198,6 +198,10 @@ class FakeBotApi:
         """Let the next ``times`` calls wait so long before they are done."""
         return self._fault(Fault("delay", method, _chat_id(chat), times, seconds=seconds))
 
+    def misplace(self, *, method: str | None = "sendMessage", chat: Chat | None = None, times: int | None = 1) -> Fault:
+        """Put the next ``times`` messages into the general topic, whichever they were meant for, without a word."""
+        return self._fault(Fault("misplace", method, _chat_id(chat), times))
+
     def second_poller(self, times: int | None = None) -> Fault:
         """Another program polls with the same token: 409 for every poll until the fault's ``end``."""
         return self.fail(409, method="getUpdates", times=times)

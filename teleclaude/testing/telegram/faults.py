@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 
 from teleclaude.testing.telegram.refusal import ApiError
 
-Kind = Literal["status", "delay", "cut_before", "cut_after"]
+Kind = Literal["status", "delay", "cut_before", "cut_after", "misplace"]
 
 MAX_FAULTS = 1000
 

@@ -58,6 +58,9 @@ class Params:
         except ValueError:
             raise bad_request(f"can't parse {what} JSON object") from None
 
+    def without(self, name: str) -> Params:
+        return Params({key: value for key, value in self.fields.items() if key != name}, self.files)
+
     def plain(self) -> dict[str, Any]:
         """For the record: nested values as values, files as their names and sizes."""
         shown = {name: _plain(value) for name, value in self.fields.items()}

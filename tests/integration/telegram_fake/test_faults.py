@@ -49,6 +49,15 @@ async def test_an_outage(fake: FakeBotApi, bot: telegram.Bot, group: Chat) -> No
     await bot.send_message(group.id, "b")
 
 
+async def test_a_message_that_lands_elsewhere(fake: FakeBotApi, bot: telegram.Bot, group: Chat) -> None:
+    topic = await bot.create_forum_topic(group.id, "build")
+    fake.misplace()
+    sent = await bot.send_message(group.id, "a", message_thread_id=topic.message_thread_id)
+    assert sent.message_thread_id is None
+    again = await bot.send_message(group.id, "b", message_thread_id=topic.message_thread_id)
+    assert again.message_thread_id == topic.message_thread_id
+
+
 async def test_faults_choose_their_calls(fake: FakeBotApi, bot: telegram.Bot, group: Chat) -> None:
     other = fake.add_forum("other")
     fault = fake.fail(chat=other, times=None)

@@ -133,6 +133,18 @@ async def test_old_updates_are_dropped_after_a_day() -> None:
         assert [update.message and update.message.text for update in await bot.get_updates()] == ["new"]
 
 
+async def test_a_tap_cannot_be_answered_for_ever() -> None:
+    clock = ManualClock()
+    async with FakeBotApi(clock=clock) as fake, client(fake) as bot:
+        ann = fake.user(7)
+        markup = telegram.InlineKeyboardMarkup([[telegram.InlineKeyboardButton("Yes", callback_data="y")]])
+        await bot.send_message(fake.private(ann).id, "Well?", reply_markup=markup)
+        tap = await ann.presses("Yes")
+        await clock.advance(601)
+        with pytest.raises(telegram.error.BadRequest, match="too old"):
+            await bot.answer_callback_query(tap.id)
+
+
 async def test_each_bot_has_updates_of_its_own(fake: FakeBotApi, bot: telegram.Bot, ann: Person) -> None:
     second = fake.add_bot("second_bot")
     group = fake.add_forum("Both", members=[ann])
