@@ -10,6 +10,7 @@ from teleclaude.assist.bot_check import look_at_bot
 from teleclaude.assist.echo import echo_through_telegram
 from teleclaude.assist.findings import Finding, Level, failure, line, ok, summary, unknown, warning
 from teleclaude.assist.places import look_at_config, look_at_directories, look_at_exposure, look_at_tmux
+from teleclaude.assist.redis_check import look_at_redis
 from teleclaude.assist.rehearsal import rehearse
 from teleclaude.cli.client import Client
 from teleclaude.cli.endpoint import find_endpoint
@@ -47,6 +48,8 @@ def examine(out: Output, environ: Mapping[str, str], path: Path | None, *, echo:
     for finding in look_at_daemon(client, config):
         runs = runs or (finding.about == "daemon" and finding.level is Level.OK)
         yield finding
+    if config.redis.enabled and config.redis.url is not None:
+        yield look_at_redis(config.redis.url.get_secret_value())
     if not config.telegram.enabled:
         if echo:
             yield failure("telegram echo", "telegram is off; run: teleclaude init telegram")
