@@ -1,0 +1,120 @@
+"""The Bot API through python-telegram-bot: typed calls out, raw updates in, errors sorted by what to do about them."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from datetime import timedelta
+from typing import Any, Self
+
+import httpx
+import structlog
+import telegram
+from telegram.error import BadRequest, ChatMigrated, Conflict, Forbidden, InvalidToken, NetworkError, RetryAfter
+from telegram.error import TelegramError as ApiError
+from telegram.request import HTTPXRequest
+from telegram.warnings import PTBDeprecationWarning
+
+from teleclaude_telegram.updates import ALLOWED
+
+log = structlog.get_logger(__name__)
+
+POLL_SECONDS = 25
+CALL_SECONDS = 20.0
+
+__all__ = [
+    "ApiError",
+    "BadRequest",
+    "BotApi",
+    "ChatMigrated",
+    "Conflict",
+    "Forbidden",
+    "InvalidToken",
+    "NetworkError",
+    "RetryAfter",
+    "explain",
+    "never_arrived",
+    "retry_after",
+]
+
+
+class _RawPolls(HTTPXRequest):
+    """Keeps the updates of a poll as they came: one that the library cannot read must not hide the others."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.taken: list[Any] = []
+
+    async def do_request(self, *args: Any, **kwargs: Any) -> tuple[int, bytes]:
+        code, payload = await super().do_request(*args, **kwargs)
+        if code == 200:
+            answer = json.loads(payload)
+            result = answer.get("result")
+            self.taken = result if isinstance(result, list) else []
+            payload = b'{"ok":true,"result":[]}'
+        return code, payload
+
+
+class BotApi:
+    """An async context manager; entering makes no call. ``bot`` takes every other call, raises ``ApiError``."""
+
+    def __init__(self, token: str, *, base_url: str, base_file_url: str) -> None:
+        options: dict[str, Any] = {}
+        if base_url.startswith("http://") and base_file_url.startswith("http://"):
+            # Nothing is encrypted, so there are no certificates to read.
+            options = {"httpx_kwargs": {"verify": False}}
+        self._polls = _RawPolls(
+            connection_pool_size=1, read_timeout=POLL_SECONDS + 15, connect_timeout=10, pool_timeout=10, **options
+        )
+        calls = HTTPXRequest(
+            connection_pool_size=16,
+            read_timeout=CALL_SECONDS,
+            write_timeout=CALL_SECONDS,
+            connect_timeout=10,
+            pool_timeout=10,
+            media_write_timeout=120,
+            **options,
+        )
+        self._calls = calls
+        self.bot = telegram.Bot(
+            token, base_url=base_url, base_file_url=base_file_url, request=calls, get_updates_request=self._polls
+        )
+
+    async def __aenter__(self) -> Self:
+        await self._polls.initialize()
+        await self._calls.initialize()
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self._polls.shutdown()
+        await self._calls.shutdown()
+
+    async def poll(self, offset: int | None, *, seconds: int = POLL_SECONDS) -> list[tuple[int, Any]]:
+        """Updates from ``offset`` on, waiting for one. Asking for an offset confirms all below it."""
+        self._polls.taken = []
+        await self.bot.get_updates(offset=offset, timeout=seconds, limit=100, allowed_updates=list(ALLOWED))
+        found = []
+        for raw in self._polls.taken:
+            update_id = raw.get("update_id") if isinstance(raw, dict) else None
+            if isinstance(update_id, int) and not isinstance(update_id, bool):
+                found.append((update_id, raw))
+            else:
+                log.warning("telegram_update_without_id")
+        return found
+
+
+def retry_after(error: RetryAfter) -> float:
+    """Seconds to keep silent."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PTBDeprecationWarning)
+        value = error.retry_after
+    return value.total_seconds() if isinstance(value, timedelta) else float(value)
+
+
+def never_arrived(error: ApiError) -> bool:
+    """Whether the call certainly did nothing: no connection was made."""
+    return isinstance(error.__cause__, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
+
+
+def explain(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"

@@ -1,0 +1,97 @@
+"""One request of a person: who, where, and how to answer it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from teleclaude.errors import InvalidError
+from teleclaude.model import Principal
+from teleclaude.wire.base import Command
+from teleclaude_telegram import render
+from teleclaude_telegram.journal import Place
+from teleclaude_telegram.keyboards import Button, mint
+from teleclaude_telegram.outbox import Outbox
+from teleclaude_telegram.plan import Rank
+from teleclaude_telegram.render import Text
+from teleclaude_telegram.room import Room
+from teleclaude_telegram.watch import Watcher
+
+R = TypeVar("R")
+MAX_TIDY = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What answering takes."""
+
+    room: Room
+    outbox: Outbox
+    watcher: Watcher
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """``key`` is the same when the same update is worked off again, so that it has its effect once."""
+
+    tools: Tools
+    principal: Principal
+    key: str
+    thread: int | None
+    message_id: int | None
+    place: Place | None
+    args: str = ""
+    name: str = field(default="")
+
+    def session(self) -> Place:
+        """Raises ``InvalidError`` outside of a session's topic."""
+        if self.place is None:
+            raise InvalidError("write this in a session's topic; /ls lists the sessions", operation="telegram")
+        return self.place
+
+    def words(self, most: int) -> list[str]:
+        return self.args.split(maxsplit=most - 1) if self.args else []
+
+    def number(self, default: int = 1, most: int = 1000) -> int:
+        """The argument as a count. Raises ``InvalidError``."""
+        if not self.args:
+            return default
+        if not (self.args.isascii() and self.args.isdigit() and 1 <= int(self.args[:6]) <= most):
+            raise InvalidError(f"write a number from 1 to {most} behind /{self.name}", operation="telegram")
+        return int(self.args)
+
+    async def call(self, command: Command[R], part: str = "") -> R:
+        """Raises ``TeleclaudeError``."""
+        key = f"{self.key}{part}" if command.mutates else None
+        return await self.tools.room.hub.call(self.principal, command, key=key)
+
+    async def reply(
+        self,
+        text: Text | str,
+        *,
+        rows: Sequence[Sequence[Button]] = (),
+        rank: Rank = Rank.REPLY,
+        silent: bool = True,
+        tidy: bool = True,
+    ) -> None:
+        """Say it where it was asked; with ``tidy`` it goes once the session has said something else."""
+        room = self.tools.room
+        shown = render.plain(text) if isinstance(text, str) else text
+        doc = {"do": "say", "text": shown.body, "entities": list(shown.entities), "silent": silent, "tidy": tidy}
+        if rows:
+            doc["keyboard"] = await mint(room.journal, rows, now=room.now())
+        if self.place is None:
+            doc["thread"] = self.thread
+        await self.tools.outbox.say("" if self.place is None else self.place.session_id, rank, doc)
+
+    async def served(self) -> None:
+        """The message has done its work and goes, at once or with the end of the turn."""
+        place = self.place
+        if place is None or self.message_id is None:
+            return
+        place.tidy = [*place.tidy, self.message_id][-MAX_TIDY:]
+        await self.tools.room.keep(place)
+
+    def at(self, place: Place | None) -> Ask:
+        return replace(self, place=place)

@@ -1,0 +1,125 @@
+"""Commands that run something and say how it ended."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Awaitable, Callable
+
+from teleclaude.api import TaskPolicy
+from teleclaude.errors import InvalidError, TeleclaudeError
+from teleclaude.model import Kind
+from teleclaude.wire.executions import ExecutionView, GetExecution, StartExecution
+from teleclaude.wire.python import RunCell
+from teleclaude.wire.sessions import CreateSession, GetSession, ListSessions, ReadOutput
+from teleclaude_telegram import render
+from teleclaude_telegram.ask import Ask
+from teleclaude_telegram.commands.showing import send_spooled
+from teleclaude_telegram.keyboards import HOUR
+from teleclaude_telegram.plan import Rank
+from teleclaude_telegram.validation import checked
+
+OWNER = "telegram-runs"
+WAIT_MS = 30_000
+LONG_MS = 30_000
+FILE_BYTES = 4 << 20
+SHOWN_BYTES = 3000
+PYTHON_SESSION = "py"
+PATIENCE_SECONDS = 24 * HOUR
+_IMAGES = (("image/png", "png"), ("image/jpeg", "jpg"))
+
+
+async def run(ask: Ask) -> None:
+    """In a topic: on the session's computer and in its directory."""
+    if not ask.args:
+        raise InvalidError("write the command: /run COMMAND", operation="execution.start")
+    fields: dict[str, object] = {"script": ask.args, "tags": ["telegram"]}
+    if ask.place is not None:
+        session = await ask.call(GetSession(id=ask.place.session_id))
+        fields["cwd"] = session.cwd
+        if session.computer != ask.tools.room.context.computer:
+            fields["computer"] = session.computer
+    execution = await ask.call(checked(StartExecution, fields), "-run")
+    _follow(ask, execution, _said)
+
+
+async def cell(ask: Ask) -> None:
+    if not ask.args:
+        raise InvalidError("write the code: /py CODE", operation="session.execute")
+    session_id = await _python_session(ask)
+    execution = await ask.call(checked(RunCell, {"id": session_id, "code": ask.args, "queue": True}), "-cell")
+    _follow(ask, execution, _cell_said)
+
+
+async def _python_session(ask: Ask) -> str:
+    """The topic's own, or the one that all cells from other places share."""
+    if ask.place is not None:
+        session = await ask.call(GetSession(id=ask.place.session_id))
+        if session.kind is Kind.PYTHON:
+            return session.id
+    for session in (await ask.call(ListSessions(kind=Kind.PYTHON, state="running"))).sessions:
+        if session.name == PYTHON_SESSION:
+            return session.id
+    return (await ask.call(CreateSession(name=PYTHON_SESSION, kind=Kind.PYTHON), "-session")).id
+
+
+def _follow(ask: Ask, execution: ExecutionView, say: Callable[[Ask, ExecutionView], Awaitable[None]]) -> None:
+    """Wait for its end beside everything else."""
+
+    async def follow() -> None:
+        clock = ask.tools.room.context.clock
+        deadline = clock.monotonic() + PATIENCE_SECONDS
+        last = execution
+        try:
+            while last.completed_at is None and clock.monotonic() < deadline:
+                last = await ask.call(GetExecution(id=execution.id, wait_ms=WAIT_MS))
+            await say(ask, last)
+            await ask.served()
+        except TeleclaudeError as error:
+            await ask.reply(f"⚠️ {error.detail}", rank=Rank.URGENT, silent=False)
+
+    ask.tools.room.context.tasks.spawn(follow(), name=f"telegram {execution.id}", owner=OWNER, policy=TaskPolicy.REPORT)
+
+
+async def _said(ask: Ask, execution: ExecutionView) -> None:
+    out = await _output(ask, execution, "stdout") + await _output(ask, execution, "stderr")
+    text = render.clean(out.decode(errors="replace"))
+    failed = execution.status != "completed"
+    silent = not failed and (execution.duration_ms or 0) < LONG_MS
+    await ask.reply(render.execution(execution, text), rank=Rank.REPLY, silent=silent, tidy=False)
+    if render.units(text) > SHOWN_BYTES:
+        await send_spooled(ask, text.encode(), f"{execution.id}.txt")
+
+
+async def _cell_said(ask: Ask, execution: ExecutionView) -> None:
+    await _said(ask, execution)
+    display = None if execution.result is None else execution.result.display
+    for mime, suffix in _IMAGES:
+        picture = _picture(None if display is None else display.get(mime))
+        if picture is not None:
+            await send_spooled(ask, picture, f"figure.{suffix}", photo=True)
+            return
+
+
+def _picture(value: object) -> bytes | None:
+    if not isinstance(value, str):
+        return None
+    try:
+        return base64.b64decode(value, validate=False)
+    except (binascii.Error, ValueError):
+        return None
+
+
+async def _output(ask: Ask, execution: ExecutionView, stream: str) -> bytes:
+    streams = execution.streams
+    totals = streams.stdout if stream == "stdout" else streams.stderr
+    parts: list[bytes] = []
+    start = max(totals.start, totals.end - FILE_BYTES)
+    while start < totals.end:
+        request = {"id": execution.id, "stream": stream, "from": start, "limit": min(1 << 20, totals.end - start)}
+        chunk = await ask.call(checked(ReadOutput, request))
+        if chunk.end <= start:
+            break
+        parts.append(chunk.data)
+        start = chunk.end
+    return b"".join(parts)

@@ -1,0 +1,421 @@
+"""Says one thing: makes its text at the last moment and does with the chat what that needs, one call at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import structlog
+from telegram import InlineKeyboardMarkup, InputFile, InputMediaPhoto, Message, MessageEntity
+
+from teleclaude.errors import GapError, TeleclaudeError
+from teleclaude.model import Screen
+from teleclaude.wire.sessions import GetSession, ReadOutput, ReadScreen, RenderScreen, UpdateSession
+from teleclaude_telegram import render
+from teleclaude_telegram.api import BadRequest
+from teleclaude_telegram.journal import Place
+from teleclaude_telegram.keyboards import Button, Rows, columns, mint, pad
+from teleclaude_telegram.outbox import Outbox
+from teleclaude_telegram.plan import Detail, Job, Rank
+from teleclaude_telegram.render import Text
+from teleclaude_telegram.room import PLAIN, SELF, TOPICS, Room
+
+log = structlog.get_logger(__name__)
+
+MAX_REMADE = 2
+FINAL_BYTES = 64 << 10
+FINAL_UNITS = 3400
+QUESTION_TTL = 24 * 3600.0
+MAX_TIDY = 200
+AGAIN = "↻ perhaps for the second time: the line broke\n"
+
+Handler = Callable[[Job, Place | None], Awaitable[bool]]
+
+
+class Deliverer:
+    """``step`` is what the outbox calls."""
+
+    def __init__(self, room: Room, outbox: Outbox) -> None:
+        self._room = room
+        self._outbox = outbox
+        self._shown: dict[str, str] = {}
+        self._handlers: dict[str, Handler] = {
+            "say": self._say,
+            "final": self._final,
+            "live": self._live,
+            "question": self._question,
+            "picture": self._picture,
+            "file": self._file,
+            "title": self._title,
+            "close": self._close,
+            "topic": self._topic,
+        }
+
+    async def step(self, job: Job) -> bool:
+        """Raises ``ApiError`` when the call was refused or did not arrive, ``TeleclaudeError`` when nothing can be
+        shown.
+        """
+        room = self._room
+        if room.mode is None:
+            await self._outbox.spend()
+            await room.learn()
+            return False
+        place = room.place(job.topic) if job.topic else None
+        if job.topic and place is None:
+            return True
+        if (
+            place is not None
+            and place.thread is None
+            and room.mode == TOPICS
+            and job.doc["do"] not in ("close", "title")
+        ):
+            return await self._open(place)
+        try:
+            return await self._handlers[job.doc["do"]](job, place)
+        except BadRequest as error:
+            return await self._refused(job, place, error)
+
+    # Topics.
+
+    async def _open(self, place: Place) -> bool:
+        """Make the topic; what was to be said in it comes next."""
+        session = await self._room.hub.call(SELF, GetSession(id=place.session_id))
+        name = render.title(session)
+        await self._outbox.spend()
+        topic = await self._room.api.bot.create_forum_topic(self._room.chat_id, name)
+        place.thread, place.title, place.closed = topic.message_thread_id, name, False
+        place.live = place.picture = None
+        await self._room.keep(place)
+        log.info("telegram_topic_made", session=place.session_id, thread=place.thread)
+        await self._mark(place)
+        return False
+
+    async def _mark(self, place: Place) -> None:
+        """Write the topic beside the session, so that who takes the session over finds it."""
+        room = self._room
+        if not room.is_group:
+            return
+        mark = f"telegram:{-room.chat_id}:{place.thread}"
+        try:
+            session = await room.hub.call(SELF, GetSession(id=place.session_id))
+            others = [tag for tag in session.tags if not tag.startswith("telegram:")]
+            await room.hub.call(SELF, UpdateSession(id=place.session_id, tags=[*others, mark][:32]))
+        except TeleclaudeError as error:
+            log.debug("telegram_topic_not_marked", session=place.session_id, error=str(error))
+
+    async def _refused(self, job: Job, place: Place | None, error: BadRequest) -> bool:
+        """What can be mended is mended; the rest is raised again."""
+        text = str(error).lower()
+        if "not modified" in text:
+            return True
+        if place is None:
+            raise error
+        if "topic_closed" in text and place.thread is not None:
+            await self._outbox.spend()
+            await self._room.api.bot.reopen_forum_topic(self._room.chat_id, place.thread)
+            place.closed = False
+            await self._room.keep(place)
+            if job.doc["do"] != "close":
+                await self._outbox.say(
+                    place.session_id, Rank.FINAL, {"do": "close"}, key=f"close:{job.topic}", last=True
+                )
+            return False
+        if "thread not found" in text or "topic_deleted" in text or "topic_id_invalid" in text:
+            return await self._lost(job, place)
+        if "message to edit not found" in text or "message can't be edited" in text:
+            place.live = place.picture = None
+            await self._room.keep(place)
+            return False
+        raise error
+
+    async def _lost(self, job: Job, place: Place) -> bool:
+        """The topic was deleted: make it once more, and say nothing there when that does not help."""
+        place.thread, place.live, place.picture = None, None, None
+        place.remade += 1
+        await self._room.keep(place)
+        log.warning("telegram_topic_gone", session=place.session_id, times=place.remade)
+        if job.doc["do"] in ("close", "title", "live"):
+            return True
+        return place.remade > MAX_REMADE
+
+    async def _topic(self, job: Job, place: Place | None) -> bool:
+        """There is one now; ``_open`` has made it."""
+        return True
+
+    async def _title(self, job: Job, place: Place | None) -> bool:
+        if place is None or place.thread is None or place.closed or self._room.mode == PLAIN:
+            return True
+        session = await self._room.hub.call(SELF, GetSession(id=place.session_id))
+        name = render.title(session, asks=bool(place.asked))
+        place.name = session.name
+        if name == place.title:
+            return True
+        await self._outbox.spend()
+        await self._room.api.bot.edit_forum_topic(self._room.chat_id, place.thread, name=name)
+        place.title = name
+        await self._room.keep(place)
+        return True
+
+    async def _close(self, job: Job, place: Place | None) -> bool:
+        """Close it, never delete it; what is live in it has served."""
+        if place is None or place.thread is None or place.closed:
+            return True
+        if self._room.mode == TOPICS and self._room.is_group:
+            await self._outbox.spend()
+            await self._room.api.bot.close_forum_topic(self._room.chat_id, place.thread)
+        place.closed = True
+        await self._room.keep(place)
+        return True
+
+    # Messages.
+
+    async def _say(self, job: Job, place: Place | None) -> bool:
+        doc = job.doc
+        text = Text(doc["text"], tuple(doc.get("entities", ())))
+        message = await self._send(job, place, text, keyboard=doc.get("keyboard"), silent=doc.get("silent", True))
+        if place is not None and doc.get("tidy"):
+            place.tidy = [*place.tidy, message.message_id][-MAX_TIDY:]
+            await self._room.keep(place)
+        return True
+
+    async def _send(
+        self, job: Job, place: Place | None, text: Text, *, keyboard: Rows | None = None, silent: bool = True
+    ) -> Message:
+        """Raises ``BadRequest`` as for a deleted topic when the server put it elsewhere."""
+        if self._room.mode == PLAIN and place is not None:
+            text = render.bold(f"[{place.name}]\n") + text
+        if job.doc.get("again"):
+            text = Text(AGAIN) + text
+        if render.units(text.body) > render.TEXT_UNITS:
+            text = render.plain(text.body)
+        thread = job.doc.get("thread") if place is None else place.thread
+        await self._outbox.about_to_send(job)
+        message = await self._room.api.bot.send_message(
+            self._room.chat_id,
+            text.body,
+            entities=None if job.doc.get("bare") else _entities(text),
+            message_thread_id=thread,
+            disable_notification=silent,
+            reply_markup=_markup(keyboard),
+            disable_web_page_preview=True,
+        )
+        if place is not None and thread is not None and message.message_thread_id != thread:
+            await self._room.tidy([message.message_id])
+            raise BadRequest("message thread not found")
+        if place is not None and place.remade:
+            place.remade = 0
+            await self._room.keep(place)
+        return message
+
+    async def _final(self, job: Job, place: Place | None) -> bool:
+        """What came since the last one; then the messages that have served go."""
+        assert place is not None
+        start, end = place.said, job.doc["end"]
+        text, whole = await self._output(place.session_id, start, end)
+        if render.worth_saying(text):
+            keyboard = None
+            if not whole:
+                deed = {"do": "log_file", "session": place.session_id, "start": start, "end": end}
+                keyboard = await mint(
+                    self._room.journal, [[Button("all of it, as a file", deed)]], now=self._room.now()
+                )
+            await self._send(job, place, render.pre(text, FINAL_UNITS), keyboard=keyboard, silent=job.doc["silent"])
+        served = [*place.tidy, *([place.live] if place.live else [])]
+        place.said, place.live, place.tidy = max(place.said, end), None, []
+        await self._room.keep(place)
+        self._shown.pop(place.session_id, None)
+        self._outbox.plan.forget(f"live:{place.session_id}")
+        await self._room.tidy(served)
+        return True
+
+    async def _output(self, session_id: str, start: int, end: int) -> tuple[str, bool]:
+        """The end of what came in a range of the stream as a person saw it, and whether that is all."""
+        whole = end - start <= FINAL_BYTES
+        start = max(start, end - FINAL_BYTES)
+        raw = await self._read(session_id, start, end, "raw")
+        if render.draws(raw):
+            screen = await self._room.hub.call(SELF, ReadScreen(id=session_id))
+            return render.screen_text(screen.lines, 60), True
+        text = render.clean((await self._read(session_id, start, end, "text")).decode(errors="replace")).rstrip()
+        shown, fits = render.tail(text, FINAL_UNITS)
+        return shown, whole and fits
+
+    async def _read(self, session_id: str, start: int, end: int, form: Any) -> bytes:
+        if end <= start:
+            return b""
+        try:
+            chunk = await self._room.hub.call(
+                SELF, ReadOutput.model_validate({"id": session_id, "from": start, "limit": end - start, "format": form})
+            )
+        except GapError as error:
+            return b"" if error.start <= start else await self._read(session_id, error.start, end, form)
+        return chunk.data
+
+    async def _live(self, job: Job, place: Place | None) -> bool:
+        """The terminal as it is, in the one message that is edited; nothing when it looks the same."""
+        assert place is not None
+        now = self._room.context.clock.monotonic()
+        detail = self._outbox.plan.detail(now)
+        if detail is Detail.SILENT:
+            return True
+        screen = await self._room.hub.call(SELF, ReadScreen(id=place.session_id))
+        if await self.ask(place, screen):
+            return True
+        lines = render.DIGEST_LINES if detail is Detail.DIGEST else render.SCREEN_LINES
+        text = render.pre(render.screen_text(screen.lines, lines))
+        digest = _digest(text.body)
+        if not text.body or (place.live is not None and self._shown.get(place.session_id) == digest):
+            return True
+        self._shown[place.session_id] = digest
+        if place.live is None:
+            message = await self._send(job, place, text)
+            place.live = message.message_id
+            await self._room.keep(place)
+            return True
+        if self._room.mode == PLAIN:
+            text = render.bold(f"[{place.name}]\n") + text
+        await self._outbox.spend()
+        await self._room.api.bot.edit_message_text(
+            text.body, chat_id=self._room.chat_id, message_id=place.live, entities=_entities(text)
+        )
+        return True
+
+    async def ask(self, place: Place, screen: Screen) -> bool:
+        """Whether the screen asks something; when it is new, it is queued to be passed on."""
+        prompt = screen.prompt
+        if prompt is None:
+            if place.asked:
+                place.asked = ""
+                await self._room.keep(place)
+                self._outbox.show(place.session_id, {"do": "title"}, key=f"title:{place.session_id}", delay=5)
+            return False
+        if prompt.fingerprint != place.asked:
+            place.asked = prompt.fingerprint
+            await self._room.keep(place)
+            await self._outbox.say(
+                place.session_id,
+                Rank.URGENT,
+                {"do": "question", "fingerprint": prompt.fingerprint},
+                key=f"question:{place.session_id}",
+            )
+            self._outbox.show(place.session_id, {"do": "title"}, key=f"title:{place.session_id}", delay=5)
+        return True
+
+    async def _question(self, job: Job, place: Place | None) -> bool:
+        """The question as it stands now, with a button for each answer; nothing when it was answered meanwhile."""
+        assert place is not None
+        screen = await self._room.hub.call(SELF, ReadScreen(id=place.session_id))
+        prompt = screen.prompt
+        if prompt is None:
+            return True
+        place.asked = prompt.fingerprint
+        buttons = [
+            Button(
+                option.label,
+                {
+                    "do": "answer",
+                    "session": place.session_id,
+                    "fingerprint": prompt.fingerprint,
+                    "keys": list(option.keys),
+                },
+            )
+            for option in prompt.options
+        ]
+        keyboard = await mint(
+            self._room.journal,
+            columns(buttons, 1 if any(len(button.label) > 14 for button in buttons) else 3),
+            now=self._room.now(),
+            keyboard=f"question:{place.session_id}",
+            ttl=QUESTION_TTL,
+        )
+        text = render.question(prompt, screen.lines)
+        message = await self._send(job, place, text, keyboard=keyboard or None, silent=False)
+        place.tidy = [*place.tidy, message.message_id][-MAX_TIDY:]
+        await self._room.keep(place)
+        return True
+
+    # Pictures and files.
+
+    async def _picture(self, job: Job, place: Place | None) -> bool:
+        """The terminal as an image, in the message that shows it; with ``as_file`` it is not compressed."""
+        assert place is not None
+        room, doc = self._room, job.doc
+        png = await room.hub.call(SELF, RenderScreen(id=place.session_id))
+        digest = hashlib.sha256(png).hexdigest()
+        if doc.get("as_file"):
+            await self._outbox.spend()
+            await room.api.bot.send_document(
+                room.chat_id,
+                InputFile(png, filename=f"{place.name}.png"),
+                message_thread_id=place.thread,
+                disable_notification=True,
+            )
+            return True
+        same = place.picture is not None and digest == place.picture_hash and not doc.get("fresh")
+        if same and not doc.get("keys"):
+            return True
+        name = f"pad:{place.session_id}"
+        keyboard = await mint(room.journal, pad(place.session_id), now=room.now(), keyboard=name)
+        await self._outbox.spend()
+        if place.picture is None or doc.get("fresh"):
+            message = await room.api.bot.send_photo(
+                room.chat_id,
+                InputFile(png, filename="screen.png"),
+                message_thread_id=place.thread,
+                disable_notification=True,
+                reply_markup=_markup(keyboard),
+            )
+            old, place.picture = place.picture, message.message_id
+            await room.tidy([old] if old else [])
+        elif same:
+            await room.api.bot.edit_message_reply_markup(
+                chat_id=room.chat_id, message_id=place.picture, reply_markup=_markup(keyboard)
+            )
+        else:
+            await room.api.bot.edit_message_media(
+                InputMediaPhoto(png, filename="screen.png"),
+                chat_id=room.chat_id,
+                message_id=place.picture,
+                reply_markup=_markup(keyboard),
+            )
+        place.picture_hash = digest
+        await room.keep(place)
+        return True
+
+    async def _file(self, job: Job, place: Place | None) -> bool:
+        """A file from the spool, which then goes, or from where it lies."""
+        room, doc = self._room, job.doc
+        path = Path(doc["path"])
+        try:
+            data = await asyncio.to_thread(path.read_bytes)
+        except OSError as error:
+            log.warning("telegram_file_gone", path=str(path), error=str(error))
+            return True
+        thread = doc.get("thread") if place is None else place.thread
+        await self._outbox.spend()
+        send: Any = room.api.bot.send_photo if doc.get("photo") else room.api.bot.send_document
+        await send(
+            room.chat_id,
+            InputFile(data, filename=doc["name"]),
+            caption=render.head(doc.get("caption", ""), 1000) or None,
+            message_thread_id=thread,
+            disable_notification=doc.get("silent", True),
+        )
+        if doc.get("spooled"):
+            await asyncio.to_thread(path.unlink, missing_ok=True)
+        return True
+
+
+def _entities(text: Text) -> list[MessageEntity] | None:
+    return [MessageEntity(**entity) for entity in text.entities] or None
+
+
+def _markup(rows: Rows | None) -> InlineKeyboardMarkup | None:
+    return InlineKeyboardMarkup.de_json({"inline_keyboard": rows}, None) if rows else None
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,250 @@
+"""Works off what came in: who says what to which session. One update after another, in the order they came."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from dataclasses import asdict, replace
+
+import structlog
+
+from teleclaude.errors import InvalidError, TeleclaudeError
+from teleclaude.model import Kind, Principal
+from teleclaude.wire.sessions import CloseSession, GetSession, SendInput
+from teleclaude_telegram import intake, render
+from teleclaude_telegram.ask import Ask, Tools
+from teleclaude_telegram.commands import COMMANDS, running
+from teleclaude_telegram.journal import Place
+from teleclaude_telegram.keyboards import Button
+from teleclaude_telegram.people import People
+from teleclaude_telegram.room import PLAIN, TOPICS
+from teleclaude_telegram.taps import Deed, Taps
+from teleclaude_telegram.updates import Attachment, Ignored, Incoming, Moved, Said, Tapped, TopicNews, read_update
+
+log = structlog.get_logger(__name__)
+
+LATE_SECONDS = 300
+IDLE_SECONDS = 60.0
+MAX_LATE = 50
+MAX_STRANGERS = 1000
+STRANGER_SECONDS = 3600.0
+
+
+class Desk:
+    """``wake`` says that updates have come."""
+
+    def __init__(self, tools: Tools, people: People, taps: Taps) -> None:
+        self._tools = tools
+        self._room = tools.room
+        self._people = people
+        self._taps = taps
+        self._wake = asyncio.Event()
+        self._strangers: OrderedDict[int | None, float] = OrderedDict()
+        self.refused = 0
+
+    def wake(self) -> None:
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Work off the journal, for ever."""
+        while True:
+            self._wake.clear()
+            waiting = await self._room.journal.waiting()
+            if not waiting:
+                await self._woken()
+                continue
+            await self._batch([(update_id, read_update(raw, update_id)) for update_id, raw in waiting])
+
+    async def _woken(self) -> None:
+        try:
+            async with asyncio.timeout(IDLE_SECONDS):
+                await self._wake.wait()
+        except TimeoutError:
+            await self._room.journal.expire(self._room.now())
+
+    async def _batch(self, batch: list[tuple[int, Incoming]]) -> None:
+        """What is late is asked about together, once for each place."""
+        late: dict[tuple[int | None, int | None], list[Said]] = {}
+        for update_id, incoming in batch:
+            if isinstance(incoming, Said) and self._is_doubtful(incoming) and self._principal(incoming) is not None:
+                late.setdefault((incoming.thread_id, incoming.user_id), []).append(incoming)
+                continue
+            await self._one(incoming)
+            await self._room.journal.worked_off(update_id)
+        for said in late.values():
+            await self._ask_first(said)
+            for one in said:
+                await self._room.journal.worked_off(one.update_id)
+
+    async def _one(self, incoming: Incoming) -> None:
+        try:
+            match incoming:
+                case Said():
+                    await self._said(incoming)
+                case Tapped():
+                    await self._tapped(incoming)
+                case TopicNews():
+                    await self._topic(incoming)
+                case Moved() if incoming.chat_id == self._room.chat_id:
+                    await self._room.move(incoming.to)
+                case Ignored():
+                    log.debug("telegram_update_ignored", reason=incoming.reason)
+        except Exception:
+            # What one update does to us must not keep the next ones from being worked off.
+            log.exception("telegram_update_failed", update_id=incoming.update_id)
+
+    def _principal(self, incoming: Said | Tapped | TopicNews) -> Principal | None:
+        """Who did this, None when it is nobody's business here."""
+        if incoming.chat_id != self._room.chat_id:
+            self._turned_away(incoming.user_id, "another chat")
+            return None
+        principal = self._people.principal(incoming.user_id)
+        if principal is None:
+            self._turned_away(incoming.user_id, "a stranger")
+        return principal
+
+    def _turned_away(self, user_id: int | None, why: str) -> None:
+        """No answer; one line of the log for each stranger and hour, and one of the audit."""
+        self.refused += 1
+        now = self._room.context.clock.monotonic()
+        last = self._strangers.get(user_id)
+        if last is not None and now - last < STRANGER_SECONDS:
+            return
+        self._strangers[user_id] = now
+        if len(self._strangers) > MAX_STRANGERS:
+            self._strangers.popitem(last=False)
+        log.warning("telegram_turned_away", user_id=user_id, why=why, so_far=self.refused)
+        self._room.hub.note_refused(f"tg:{user_id}", "telegram.update", "forbidden")
+
+    def _is_doubtful(self, said: Said) -> bool:
+        return said.indirect or self._room.now() - said.date > LATE_SECONDS
+
+    async def _ask_first(self, said: list[Said]) -> None:
+        """Old or not the sender's own words: run only when somebody says so."""
+        first, shown = said[0], said[-MAX_LATE:]
+        principal = self._principal(first)
+        if principal is None:
+            return
+        ask = self._ask(first, principal)
+        why = "forwarded" if first.indirect else "more than 5 minutes old"
+        lines = "\n".join(f"· {render.head(one.text.splitlines()[0] if one.text else '(file)', 120)}" for one in shown)
+        deed = {"do": "late", "yes": True, "said": [asdict(one) for one in shown]}
+        rows = [[Button("Run", deed), Button("Discard", {"do": "late", "yes": False})]]
+        try:
+            await ask.reply(f"Run this? It is {why}.\n{lines}", rows=rows, silent=False)
+        except TeleclaudeError as error:
+            log.warning("telegram_not_asked", error=str(error))
+
+    async def say_late(self, ask: Ask, deed: Deed) -> None:
+        """Somebody said yes to it."""
+        for number, doc in enumerate(deed["said"]):
+            attachment = doc["attachment"]
+            said = Said(**{**doc, "attachment": Attachment(**attachment) if attachment else None})
+            late = replace(self._ask(said, ask.principal), key=f"{ask.key}-{number}")
+            await self._heard(late, said)
+
+    def _ask(self, said: Said, principal: Principal) -> Ask:
+        thread = said.thread_id if self._room.mode == TOPICS else None
+        return Ask(
+            tools=self._tools,
+            principal=principal,
+            key=f"tg:{self._room.chat_id}:{said.update_id}",
+            thread=thread,
+            message_id=said.message_id,
+            place=self._room.at(said.thread_id),
+        )
+
+    async def _said(self, said: Said) -> None:
+        principal = self._principal(said)
+        if principal is not None:
+            await self._heard(self._ask(said, principal), said)
+
+    async def _heard(self, ask: Ask, said: Said) -> None:
+        try:
+            await self._understand(ask, said)
+        except TeleclaudeError as error:
+            await ask.reply(f"⚠️ {error.detail}")
+
+    async def _understand(self, ask: Ask, said: Said) -> None:
+        if said.attachment is not None:
+            await intake.take(ask, said.attachment, said.text)
+        elif said.text.startswith("/") and not said.text.startswith("//"):
+            await self._command(ask, said)
+        else:
+            await self._typed(ask, said.text.removeprefix("/") if said.text.startswith("//") else said.text)
+
+    async def _command(self, ask: Ask, said: Said) -> None:
+        word, _, args = said.text[1:].partition(" ")
+        if "\n" in word:
+            word, _, rest = said.text[1:].partition("\n")
+            args = rest
+        name, at, bot = word.partition("@")
+        if at and bot.lower() != self._room.username:
+            return
+        if not at and ask.place is None and not self._room.context.settings.publish_commands:
+            return
+        command = COMMANDS.get(name.lower())
+        if command is None:
+            raise InvalidError(
+                f"there is no /{name}; /help lists what there is, and //{name} types it", operation="telegram"
+            )
+        await command.run(replace(ask, args=args.strip(), name=command.name))
+
+    async def _typed(self, ask: Ask, text: str) -> None:
+        place = ask.place
+        if place is None:
+            await self._nowhere(ask)
+            return
+        session = await ask.call(GetSession(id=place.session_id))
+        if session.kind is Kind.PYTHON:
+            await running.cell(replace(ask, args=text, name="py"))
+            return
+        self._tools.watcher.touched(place.session_id)
+        place.asked = ""
+        await ask.call(SendInput(id=place.session_id, text=text))
+        await ask.served()
+
+    async def _nowhere(self, ask: Ask) -> None:
+        """Text that belongs to no session of ours."""
+        if not self._room.context.settings.publish_commands:
+            return
+        if ask.thread is not None and self._room.mode == TOPICS and not self._room.is_group:
+            await ask.reply("This topic has no session. /new NAME begins one, and gives it a topic.")
+        elif ask.thread is None:
+            await ask.reply("/new NAME begins a session; /ls lists them; /help lists all commands.")
+
+    async def _tapped(self, tapped: Tapped) -> None:
+        principal = self._principal(tapped)
+        if principal is None:
+            return
+        ask = Ask(
+            tools=self._tools,
+            principal=principal,
+            key=f"tg:{self._room.chat_id}:{tapped.update_id}",
+            thread=None,
+            message_id=None,
+            place=None,
+        )
+        deed = await self._room.journal.look_up(tapped.data, self._room.now())
+        if deed is not None and deed.get("thread") is not None:
+            ask = replace(ask, thread=deed["thread"])
+        await self._taps.tap(ask, tapped)
+
+    async def _topic(self, news: TopicNews) -> None:
+        """Closing a topic ends its session; what a bot does is no news."""
+        if news.user_id is None or self._room.mode == PLAIN:
+            return
+        principal = self._principal(news)
+        place = self._room.at(news.thread_id)
+        if principal is None or place is None or news.change != "closed":
+            return
+        place.closed = True
+        await self._room.keep(place)
+        await self._close(principal, place, news)
+
+    async def _close(self, principal: Principal, place: Place, news: TopicNews) -> None:
+        key = f"tg:{self._room.chat_id}:{news.update_id}"
+        try:
+            await self._room.hub.call(principal, CloseSession(id=place.session_id), key=key)
+        except TeleclaudeError as error:
+            log.warning("telegram_topic_closed_but_not_session", session=place.session_id, error=str(error))

@@ -1,0 +1,259 @@
+"""What must survive: updates before they count as taken, topics, what is still to be said, buttons, settings.
+
+One SQLite file of its own (mode 0600), one writer: a single thread, which every call goes through.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sqlite3
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+T = TypeVar("T")
+
+KEPT_UPDATES = 10_000
+"""Ids of updates that are remembered, so that a repeat is known."""
+
+MAX_CALLBACKS = 20_000
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS updates (id INTEGER PRIMARY KEY, raw TEXT, taken_at REAL NOT NULL);
+CREATE INDEX IF NOT EXISTS updates_waiting ON updates (id) WHERE raw IS NOT NULL;
+CREATE TABLE IF NOT EXISTS places (session_id TEXT PRIMARY KEY, doc TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS outbox (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL, rank INTEGER NOT NULL, key TEXT, last INTEGER NOT NULL,
+    doc TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS callbacks (token TEXT PRIMARY KEY, keyboard TEXT NOT NULL, expires REAL NOT NULL,
+    doc TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS callbacks_keyboard ON callbacks (keyboard);
+CREATE TABLE IF NOT EXISTS settings (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS spent (at REAL NOT NULL);
+"""
+
+
+_FORGET_UPDATES = """
+DELETE FROM updates WHERE raw IS NULL AND taken_at < (
+    SELECT taken_at FROM updates ORDER BY taken_at DESC, id DESC LIMIT 1 OFFSET ?)
+"""
+
+
+@dataclass(slots=True)
+class Place:
+    """Where a session is in the chat. ``said`` is the offset up to which its output has been shown for good.
+
+    ``live`` and ``picture`` are messages that are edited in place; ``tidy`` those that go once they have served.
+    ``asked`` is the fingerprint of the question that was passed on.
+    """
+
+    session_id: str
+    name: str
+    thread: int | None = None
+    title: str = ""
+    closed: bool = False
+    said: int = 0
+    live: int | None = None
+    picture: int | None = None
+    picture_hash: str = ""
+    asked: str = ""
+    remade: int = 0
+    tidy: list[int] = field(default_factory=list)
+
+
+_FIELDS = {known.name for known in fields(Place)}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One thing that is still to be said."""
+
+    id: int
+    topic: str
+    rank: int
+    key: str | None
+    last: bool
+    doc: dict[str, Any]
+
+
+class Journal:
+    """An async context manager. Every method may raise ``sqlite3.Error``."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="telegram-journal")
+        self._db: sqlite3.Connection
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._run(self._open)
+        except BaseException:
+            self._thread.shutdown(wait=False)
+            raise
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self._run(self._db.close)
+        self._thread.shutdown(wait=False)
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    def _open(self) -> None:
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
+        self._db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=FULL")
+        self._db.executescript(_SCHEMA)
+
+    async def _change(self, *statements: tuple[str, Sequence[Any]]) -> int:
+        """All of them or none; answers the last inserted row's id."""
+
+        def work() -> int:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                last = 0
+                for sql, values in statements:
+                    last = self._db.execute(sql, values).lastrowid or 0
+                self._db.execute("COMMIT")
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            return last
+
+        return await self._run(work)
+
+    async def _rows(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+        return await self._run(lambda: self._db.execute(sql, values).fetchall())
+
+    # Updates.
+
+    async def take(self, updates: Sequence[tuple[int, Any]], now: float) -> None:
+        """Commit raw updates and the offset behind them. One that was taken before stays as it is."""
+        if not updates:
+            return
+        rows = [
+            ("INSERT OR IGNORE INTO updates VALUES (?, ?, ?)", (update_id, json.dumps(raw), now))
+            for update_id, raw in updates
+        ]
+        offset = max(update_id for update_id, _ in updates) + 1
+        await self._change(*rows, _set("offset", str(offset)))
+
+    async def offset(self) -> int | None:
+        """What to ask the server for next; None at the very first."""
+        value = await self.setting("offset")
+        return None if value is None else int(value)
+
+    async def waiting(self) -> list[tuple[int, Any]]:
+        """Updates that were taken and not yet worked off, oldest first."""
+        rows = await self._rows("SELECT id, raw FROM updates WHERE raw IS NOT NULL ORDER BY taken_at, id LIMIT 500")
+        return [(update_id, json.loads(raw)) for update_id, raw in rows]
+
+    async def worked_off(self, update_id: int) -> None:
+        await self._change(
+            ("UPDATE updates SET raw = NULL WHERE id = ?", (update_id,)),
+            (
+                _FORGET_UPDATES,
+                (KEPT_UPDATES,),
+            ),
+        )
+
+    # Places.
+
+    async def places(self) -> list[Place]:
+        found = [json.loads(doc) for (doc,) in await self._rows("SELECT doc FROM places ORDER BY session_id")]
+        return [Place(**{key: value for key, value in doc.items() if key in _FIELDS}) for doc in found]
+
+    async def keep(self, place: Place) -> None:
+        doc = json.dumps(asdict(place))
+        await self._change(("INSERT OR REPLACE INTO places VALUES (?, ?)", (place.session_id, doc)))
+
+    async def drop(self, session_id: str) -> None:
+        await self._change(
+            ("DELETE FROM places WHERE session_id = ?", (session_id,)),
+            ("DELETE FROM outbox WHERE topic = ?", (session_id,)),
+        )
+
+    # What is to be said.
+
+    async def queue(self, topic: str, rank: int, doc: dict[str, Any], *, key: str | None, last: bool) -> int:
+        return await self._change(
+            (
+                "INSERT INTO outbox (topic, rank, key, last, doc) VALUES (?, ?, ?, ?, ?)",
+                (topic, rank, key, last, json.dumps(doc)),
+            )
+        )
+
+    async def requeue(self, row_id: int, doc: dict[str, Any]) -> None:
+        await self._change(("UPDATE outbox SET doc = ? WHERE id = ?", (json.dumps(doc), row_id)))
+
+    async def said(self, row_id: int) -> None:
+        await self._change(("DELETE FROM outbox WHERE id = ?", (row_id,)))
+
+    async def unsaid(self) -> list[Row]:
+        rows = await self._rows("SELECT id, topic, rank, key, last, doc FROM outbox ORDER BY id")
+        return [
+            Row(row_id, topic, rank, key, bool(last), json.loads(doc)) for row_id, topic, rank, key, last, doc in rows
+        ]
+
+    async def spend(self, at: float, window: float) -> None:
+        """A call is about to be made, at this wall time; the server's counters survive our restart, so ours do."""
+        await self._change(
+            ("INSERT INTO spent VALUES (?)", (at,)), ("DELETE FROM spent WHERE at < ? OR at > ?", (at - window, at + 1))
+        )
+
+    async def spent(self, since: float) -> list[float]:
+        return [at for (at,) in await self._rows("SELECT at FROM spent WHERE at > ? ORDER BY at", (since,))]
+
+    # Buttons.
+
+    async def mint(self, keyboard: str, buttons: Sequence[tuple[str, dict[str, Any]]], expires: float) -> None:
+        """Remember what each token of a keyboard stands for."""
+        await self._change(
+            *(
+                ("INSERT INTO callbacks VALUES (?, ?, ?, ?)", (token, keyboard, expires, json.dumps(doc)))
+                for token, doc in buttons
+            ),
+            (
+                "DELETE FROM callbacks WHERE rowid <= (SELECT max(rowid) FROM callbacks) - ?",
+                (MAX_CALLBACKS,),
+            ),
+        )
+
+    async def look_up(self, token: str, now: float) -> dict[str, Any] | None:
+        rows = await self._rows("SELECT doc FROM callbacks WHERE token = ? AND expires > ?", (token, now))
+        found: dict[str, Any] | None = json.loads(rows[0][0]) if rows else None
+        return found
+
+    async def burn(self, token: str, *, keyboard: bool) -> bool:
+        """Use a token up, with its whole keyboard when asked. Answers whether it was there: it works once."""
+        which = "keyboard = (SELECT keyboard FROM callbacks WHERE token = ?)" if keyboard else "token = ?"
+
+        def work() -> bool:
+            return self._db.execute(f"DELETE FROM callbacks WHERE {which}", (token,)).rowcount > 0
+
+        return await self._run(work)
+
+    async def burn_keyboard(self, keyboard: str) -> None:
+        await self._change(("DELETE FROM callbacks WHERE keyboard = ?", (keyboard,)))
+
+    async def expire(self, now: float) -> None:
+        await self._change(("DELETE FROM callbacks WHERE expires <= ?", (now,)))
+
+    # Settings.
+
+    async def setting(self, key: str) -> str | None:
+        rows = await self._rows("SELECT value FROM settings WHERE key = ?", (key,))
+        return rows[0][0] if rows else None
+
+    async def set(self, key: str, value: str) -> None:
+        await self._change(_set(key, value))
+
+
+def _set(key: str, value: str) -> tuple[str, Sequence[Any]]:
+    return "INSERT OR REPLACE INTO settings VALUES (?, ?)", (key, value)

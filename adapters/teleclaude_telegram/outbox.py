@@ -1,0 +1,189 @@
+"""The one way out: what is to be said waits in the journal, goes when the plan lets it, and stays until it has gone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import structlog
+
+from teleclaude.clock import Clock
+from teleclaude.errors import TeleclaudeError
+from teleclaude_telegram.api import (
+    ApiError,
+    BadRequest,
+    ChatMigrated,
+    Forbidden,
+    InvalidToken,
+    NetworkError,
+    RetryAfter,
+    explain,
+    never_arrived,
+    retry_after,
+)
+from teleclaude_telegram.journal import Journal
+from teleclaude_telegram.plan import WINDOW_SECONDS, Job, Plan, Rank
+
+log = structlog.get_logger(__name__)
+
+LOOK_AGAIN_SECONDS = 0.25
+IDLE_SECONDS = 60.0
+MAX_BACKOFF_SECONDS = 60.0
+MAX_REFUSALS = 3
+
+Step = Callable[[Job], Awaitable[bool]]
+"""Makes at most one call that counts, after ``Outbox.spend``. Answers whether the job is done with."""
+
+
+class Outbox:
+    """``trouble`` is what is in the way now; empty when the last call went well."""
+
+    def __init__(self, plan: Plan, journal: Journal, clock: Clock, moved: Callable[[int], Awaitable[None]]) -> None:
+        self.plan = plan
+        self._journal = journal
+        self._clock = clock
+        self._moved = moved
+        self._wake = asyncio.Event()
+        self._current: Job | None = None
+        self._failures = 0
+        self.trouble = ""
+
+    async def load(self) -> None:
+        """Take up what was not said, and what of the budget was used, before this start."""
+        now, wall = self._clock.monotonic(), self._clock.now().timestamp()
+        for at in await self._journal.spent(wall - WINDOW_SECONDS):
+            self.plan.spent(now - max(0.0, wall - at))
+        for row in await self._journal.unsaid():
+            doc = row.doc | ({"again": True} if row.doc.get("sent") else {})
+            self.plan.add(Job(row.topic, Rank(row.rank), doc, key=row.key, id=row.id, last=row.last), now)
+
+    async def say(
+        self, topic: str, rank: Rank, doc: dict[str, Any], *, key: str | None = None, last: bool = False
+    ) -> None:
+        """Queue what must be said; it is durable when this returns. A queued one with ``key`` becomes this one."""
+        waiting = None if key is None else self.plan.find(key)
+        if waiting is not None and waiting.id is not None and waiting is not self._current:
+            waiting.doc = _joined(waiting.doc, doc)
+            await self._journal.requeue(waiting.id, waiting.doc)
+        else:
+            row = await self._journal.queue(topic, rank, doc, key=key, last=last)
+            self.plan.add(Job(topic, rank, doc, key=key, id=row, last=last), self._clock.monotonic())
+        self._wake.set()
+
+    def show(self, topic: str, doc: dict[str, Any], *, key: str, delay: float = 0.0, rank: Rank = Rank.LIVE) -> None:
+        """Queue what is worth something only until the next of its kind."""
+        now = self._clock.monotonic()
+        self.plan.add(Job(topic, rank, doc, key=key, ready=now + delay), now)
+        self._wake.set()
+
+    async def spend(self) -> None:
+        """A call that counts is about to be made."""
+        await self._journal.spend(self._clock.now().timestamp(), WINDOW_SECONDS)
+        self.plan.spent(self._clock.monotonic())
+
+    async def about_to_send(self, job: Job) -> None:
+        """A call that counts and must not be made twice is about to be made for ``job``."""
+        if job.id is not None and not job.doc.get("sent"):
+            job.doc["sent"] = True
+            await self._journal.requeue(job.id, job.doc)
+        await self.spend()
+
+    async def run(self, step: Step) -> None:
+        """Send, for ever."""
+        while True:
+            now = self._clock.monotonic()
+            job = self.plan.next(now)
+            if job is not None:
+                await self._attempt(job, step)
+                continue
+            delay = self.plan.delay(now)
+            if delay is None:
+                self._wake.clear()
+                await self._woken()
+            else:
+                await self._clock.sleep(min(max(delay, 0.01), LOOK_AGAIN_SECONDS))
+
+    async def _woken(self) -> None:
+        try:
+            async with asyncio.timeout(IDLE_SECONDS):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+    async def _attempt(self, job: Job, step: Step) -> None:
+        self._current = job
+        try:
+            await self._try(job, step)
+        finally:
+            self._current = None
+
+    async def _try(self, job: Job, step: Step) -> None:
+        try:
+            done = await step(job)
+        except ApiError as error:
+            await self._failed(job, error)
+            return
+        except TeleclaudeError as error:
+            log.warning("telegram_not_rendered", do=job.doc.get("do"), topic=job.topic, error=str(error))
+            done = True
+        except Exception:
+            # A defect in one kind of message must not keep all others from being said.
+            log.exception("telegram_not_said", do=job.doc.get("do"), topic=job.topic)
+            done = self._refused(job)
+        else:
+            self._failures, self.trouble = 0, ""
+        now = self._clock.monotonic()
+        self.plan.served(job.topic, now)
+        if done:
+            await self._finish(job)
+
+    async def _finish(self, job: Job) -> None:
+        self.plan.remove(job)
+        if job.id is not None:
+            await self._journal.said(job.id)
+
+    async def _failed(self, job: Job, error: ApiError) -> None:
+        now = self._clock.monotonic()
+        self.trouble = explain(error)
+        if isinstance(error, BadRequest | RetryAfter | Forbidden | ChatMigrated) or never_arrived(error):
+            job.doc.pop("sent", None)
+        match error:
+            case RetryAfter():
+                seconds = retry_after(error)
+                log.info("telegram_told_to_wait", seconds=seconds, waiting=len(self.plan))
+                self.plan.pause(now + seconds + 0.1)
+            case ChatMigrated():
+                await self._moved(error.new_chat_id)
+            case Forbidden() | InvalidToken():
+                self._back_off(now, error, least=MAX_BACKOFF_SECONDS)
+            case BadRequest():
+                log.warning("telegram_refused", do=job.doc.get("do"), topic=job.topic, error=explain(error))
+                if self._refused(job):
+                    await self._finish(job)
+            case NetworkError():
+                if job.doc.get("sent"):
+                    job.doc["again"] = True
+                self._back_off(now, error)
+            case _:
+                self._back_off(now, error)
+
+    def _back_off(self, now: float, error: ApiError, *, least: float = 0.0) -> None:
+        if self._failures == 0:
+            log.warning("telegram_is_away", error=explain(error), waiting=len(self.plan))
+        self._failures = min(self._failures + 1, 10)
+        self.plan.pause(now + max(least, min(MAX_BACKOFF_SECONDS, 0.5 * 2**self._failures)))
+
+    def _refused(self, job: Job) -> bool:
+        """Whether to give it up: nothing else can be said in its topic while it waits."""
+        job.attempts += 1
+        job.doc["bare"] = True
+        return job.attempts >= MAX_REFUSALS or job.rank is Rank.LIVE
+
+
+def _joined(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """The newer one, which is silent only when both are."""
+    joined = old | new
+    if "silent" in old and "silent" in new:
+        joined["silent"] = bool(old["silent"]) and bool(new["silent"])
+    return joined

@@ -1,0 +1,198 @@
+"""What is sent next, and when: the budget of a chat, shared by its topics. Pure: times come in as monotonic seconds.
+
+A group takes 20 sends and edits in any minute, whatever topics they go to, and about one a second. What is said has a
+``Rank``; each rank may use the budget only up to its own mark, so that for a question there is always room. Within a
+rank the topic that was served longest ago comes first, and within a topic the order stays. Live edits are the lowest
+rank: the newest replaces one that waits, and when many topics share the budget they become digests, then stop.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+from typing import Any
+
+WINDOW_SECONDS = 60.0
+MARGIN_SECONDS = 0.25
+"""The server's minute and ours do not begin together."""
+
+DIGEST_SECONDS = 20.0
+SILENT_SECONDS = 90.0
+"""How long a topic would wait between two live edits before they become digests, or stop."""
+
+MAX_TOPICS = 2000
+
+
+class Rank(IntEnum):
+    URGENT = 0
+    """Questions, approvals, failures."""
+    REPLY = 1
+    """Somebody waits for it."""
+    FINAL = 2
+    """It has to be said; a minute later will do."""
+    LIVE = 3
+    """Worth something now or never."""
+
+
+class Detail(StrEnum):
+    """How much of the running output is shown."""
+
+    LIVE = "live"
+    DIGEST = "digest"
+    SILENT = "silent"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """``marks``: up to how many of ``per_window`` each rank may use. ``spacing`` are seconds between two calls."""
+
+    per_window: int
+    spacing: float
+    marks: Mapping[Rank, int]
+
+
+GROUP = Limits(20, 1.05, {Rank.URGENT: 20, Rank.REPLY: 17, Rank.FINAL: 15, Rank.LIVE: 10})
+PRIVATE = Limits(56, 1.05, {Rank.URGENT: 56, Rank.REPLY: 52, Rank.FINAL: 48, Rank.LIVE: 40})
+
+
+@dataclass(slots=True)
+class Job:
+    """Something to be said in ``topic`` ("" is the chat itself), not before ``ready``. ``key`` names what a newer job
+    replaces. ``id`` is its row in the journal, None for what may be forgotten.
+    """
+
+    topic: str
+    rank: Rank
+    doc: dict[str, Any]
+    key: str | None = None
+    id: int | None = None
+    ready: float = 0.0
+    last: bool = False
+    """Waits until nothing else is to be said in its topic."""
+    attempts: int = 0
+
+
+@dataclass(slots=True)
+class Plan:
+    """The queue and the budget of one chat."""
+
+    limits: Limits = GROUP
+    _used: deque[float] = field(default_factory=deque)
+    _paused: float = 0.0
+    _jobs: list[Job] = field(default_factory=list)
+    _served: OrderedDict[str, float] = field(default_factory=OrderedDict)
+    _lively: OrderedDict[str, float] = field(default_factory=OrderedDict)
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    @property
+    def jobs(self) -> Iterable[Job]:
+        return tuple(self._jobs)
+
+    def add(self, job: Job, now: float) -> Job | None:
+        """Queue it. Answers the job that it replaced, which keeps its place in the order for the new one."""
+        if job.rank is Rank.LIVE:
+            _touch(self._lively, job.topic, now)
+        if job.key is not None:
+            for place, other in enumerate(self._jobs):
+                if other.key == job.key:
+                    if job.rank is Rank.LIVE:
+                        job.ready = min(job.ready, other.ready)
+                    self._jobs[place] = job
+                    return other
+        self._jobs.append(job)
+        return None
+
+    def find(self, key: str) -> Job | None:
+        return next((job for job in self._jobs if job.key == key), None)
+
+    def remove(self, job: Job) -> None:
+        """It was said, or need not be."""
+        self._jobs = [other for other in self._jobs if other is not job]
+
+    def forget(self, key: str) -> None:
+        """Drop what waits under this key and need not be said."""
+        self._jobs = [job for job in self._jobs if job.key != key or job.id is not None]
+
+    def spent(self, now: float) -> None:
+        """One call was made; refused ones count, too."""
+        self._used.append(now)
+
+    def pause(self, until: float) -> None:
+        """Say nothing at all before ``until``: the server asked for it."""
+        self._paused = max(self._paused, until)
+
+    def paused(self, now: float) -> float:
+        """Seconds left of a pause."""
+        return max(0.0, self._paused - now)
+
+    def served(self, topic: str, now: float) -> None:
+        _touch(self._served, topic, now)
+
+    def used(self, now: float) -> int:
+        """Calls within the window that ends now."""
+        while self._used and self._used[0] <= now - WINDOW_SECONDS - MARGIN_SECONDS:
+            self._used.popleft()
+        return len(self._used)
+
+    def wait(self, rank: Rank, now: float) -> float:
+        """Seconds until something of ``rank`` may be said."""
+        used = self.used(now)
+        wait = self.paused(now)
+        if self._used:
+            wait = max(wait, self._used[-1] + self.limits.spacing - now)
+        over = used - self.limits.marks[rank]
+        if over >= 0:
+            wait = max(wait, self._used[over] + WINDOW_SECONDS + MARGIN_SECONDS - now)
+        return max(0.0, wait)
+
+    def next(self, now: float) -> Job | None:
+        """What may be said now, by order of rank, then of who waited longest; None while nothing may."""
+        for rank in Rank:
+            ready = [job for job in self._jobs if job.rank is rank and job.ready <= now and not self._held(job)]
+            if not ready:
+                continue
+            if self.wait(rank, now) > 0:
+                # A lower rank has less room than this one, so there is nothing for it either.
+                return None
+            return min(ready, key=lambda job: self._served.get(job.topic, -1.0))
+        return None
+
+    def delay(self, now: float) -> float | None:
+        """Seconds until it is worth asking again; None when nothing is queued."""
+        waits = [max(job.ready - now, self.wait(job.rank, now)) for job in self._jobs if not self._held(job)]
+        return min(waits, default=None)
+
+    def detail(self, now: float) -> Detail:
+        """How live output is shown, by how many topics share what is left for it."""
+        while self._lively and next(iter(self._lively.values())) < now - WINDOW_SECONDS:
+            self._lively.popitem(last=False)
+        interval = len(self._lively) * WINDOW_SECONDS / self.limits.marks[Rank.LIVE]
+        if interval > SILENT_SECONDS:
+            return Detail.SILENT
+        return Detail.DIGEST if interval > DIGEST_SECONDS else Detail.LIVE
+
+    def _held(self, job: Job) -> bool:
+        """The end of a topic waits for the rest of it, and within a topic and rank the order stays."""
+        for other in self._jobs:
+            if other is job:
+                if not job.last:
+                    return False
+                continue
+            if other.topic != job.topic:
+                continue
+            if job.last and other.rank is not Rank.LIVE and not other.last:
+                return True
+            if not job.last and other.rank is job.rank and not other.last:
+                return True
+        return False
+
+
+def _touch(known: OrderedDict[str, float], topic: str, now: float) -> None:
+    known[topic] = now
+    known.move_to_end(topic)
+    if len(known) > MAX_TOPICS:
+        known.popitem(last=False)

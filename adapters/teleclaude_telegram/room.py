@@ -1,0 +1,118 @@
+"""The chat as it is known: its id, what it can do, and where each session is in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import structlog
+
+from teleclaude.api import AdapterContext, Hub
+from teleclaude.model import Principal, Role
+from teleclaude_telegram.api import ApiError, BotApi, explain
+from teleclaude_telegram.journal import Journal, Place
+
+log = structlog.get_logger(__name__)
+
+SELF = Principal(name="local", role=Role.OWNER)
+"""As whom the adapter itself asks, to show what there is."""
+
+CHAT = "chat"
+MODE = "mode"
+CURRENT = "current"
+TOPICS, PLAIN = "topics", "plain"
+
+
+class Room:
+    """``mode`` is topics or plain, None until Telegram could be asked. Places are kept in the journal as well."""
+
+    def __init__(self, context: AdapterContext, api: BotApi, journal: Journal, folder: Path) -> None:
+        self.context = context
+        self.api = api
+        self.journal = journal
+        self.folder = folder
+        self.chat_id: int = context.settings.chat_id
+        self.mode: str | None = None
+        self.username = ""
+        self.current: str | None = None
+        """In a chat without topics, the session that texts go to."""
+        self.places: dict[str, Place] = {}
+        self._threads: dict[int, str] = {}
+
+    @property
+    def hub(self) -> Hub:
+        return self.context.hub
+
+    @property
+    def is_group(self) -> bool:
+        return self.chat_id < 0
+
+    def now(self) -> float:
+        """Wall time in seconds."""
+        return self.context.clock.now().timestamp()
+
+    async def load(self) -> None:
+        for place in await self.journal.places():
+            self.places[place.session_id] = place
+            if place.thread is not None:
+                self._threads[place.thread] = place.session_id
+        moved = await self.journal.setting(f"{CHAT}:{self.chat_id}")
+        if moved is not None:
+            self.chat_id = int(moved)
+        self.mode = await self.journal.setting(f"{MODE}:{self.chat_id}")
+        self.current = await self.journal.setting(CURRENT)
+
+    async def learn(self) -> None:
+        """Ask Telegram who the bot is and what the chat can do. Raises ``ApiError``."""
+        me = await self.api.bot.get_me()
+        chat = await self.api.bot.get_chat(self.chat_id)
+        topics = bool(chat.is_forum) if self.is_group else bool(me.has_topics_enabled)
+        self.username = (me.username or "").lower()
+        self.mode = TOPICS if topics else PLAIN
+        await self.journal.set(f"{MODE}:{self.chat_id}", self.mode)
+
+    async def move(self, chat_id: int) -> None:
+        """The group has become a supergroup with another id."""
+        await self.journal.set(f"{CHAT}:{self.context.settings.chat_id}", str(chat_id))
+        self.chat_id = chat_id
+        self.mode = None
+
+    def place(self, session_id: str) -> Place | None:
+        return self.places.get(session_id)
+
+    def at(self, thread: int | None) -> Place | None:
+        """Whose topic this is; in a chat without topics the current session."""
+        if self.mode == PLAIN:
+            return self.places.get(self.current or "")
+        session_id = None if thread is None else self._threads.get(thread)
+        return None if session_id is None else self.places.get(session_id)
+
+    async def keep(self, place: Place) -> None:
+        """Write it down, after it was changed."""
+        for thread in [thread for thread, owner in self._threads.items() if owner == place.session_id]:
+            if thread != place.thread:
+                del self._threads[thread]
+        self.places[place.session_id] = place
+        if place.thread is not None:
+            self._threads[place.thread] = place.session_id
+        await self.journal.keep(place)
+
+    async def drop(self, session_id: str) -> None:
+        place = self.places.pop(session_id, None)
+        if place is not None and place.thread is not None:
+            self._threads.pop(place.thread, None)
+        await self.journal.drop(session_id)
+
+    async def turn_to(self, session_id: str) -> None:
+        """In a chat without topics: texts go there from now on."""
+        self.current = session_id
+        await self.journal.set(CURRENT, session_id)
+
+    async def tidy(self, message_ids: Iterable[int]) -> None:
+        """Delete messages that have served; one that cannot be deleted stays."""
+        ids = list(message_ids)
+        for start in range(0, len(ids), 100):
+            try:
+                await self.api.bot.delete_messages(self.chat_id, ids[start : start + 100])
+            except ApiError as error:
+                log.debug("telegram_not_tidied", error=explain(error))

@@ -1,0 +1,154 @@
+"""Taps on buttons: each looked up, used up, and held against what is on the screen now."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import structlog
+
+from teleclaude.errors import InvalidError, NotFoundError, TeleclaudeError
+from teleclaude.wire.sessions import GetSession, ReadScreen, SendInput, SendKeys
+from teleclaude_telegram.api import ApiError, explain
+from teleclaude_telegram.ask import Ask
+from teleclaude_telegram.commands import sessions, showing
+from teleclaude_telegram.deliver import Deliverer
+from teleclaude_telegram.journal import Place
+from teleclaude_telegram.plan import Rank
+from teleclaude_telegram.updates import Tapped
+
+log = structlog.get_logger(__name__)
+
+ANSWER_CHARS = 190
+EXPIRED = "This button has expired or was used already. Nothing was done."
+CHANGED = "The screen has changed since. Nothing was pressed."
+
+Deed = dict[str, Any]
+Do = Callable[[Ask, Deed], Awaitable[str]]
+
+_ALONE = ("key",)
+"""Deeds whose button goes by itself; of all other keyboards one tap uses up all buttons."""
+
+_STAYS = ("key", "log_file", "picture_file")
+"""Deeds that leave their message where it is."""
+
+
+class Taps:
+    def __init__(self, deliverer: Deliverer, say_late: Callable[[Ask, Deed], Awaitable[None]]) -> None:
+        self._deliverer = deliverer
+        self._say_late = say_late
+        self._deeds: Mapping[str, Do] = {
+            "answer": self._answer,
+            "key": self._key,
+            "type": _type,
+            "dismiss": _dismiss,
+            "late": self._late,
+            "log_file": _log_file,
+            "picture_file": _picture_file,
+            "new_where": _new_where,
+            "new": _new,
+            "use": _use,
+        }
+
+    async def tap(self, ask: Ask, tapped: Tapped) -> None:
+        """Do what the button stands for, and tell the person in a line."""
+        journal = ask.tools.room.journal
+        deed = await journal.look_up(tapped.data, ask.tools.room.now())
+        if deed is None or not await journal.burn(tapped.data, keyboard=deed["do"] not in _ALONE):
+            await self._tell(ask, tapped, EXPIRED)
+            return
+        try:
+            told = await self._do(ask, deed)
+        except TeleclaudeError as error:
+            told = f"⚠️ {error.detail}"
+        await self._tell(ask, tapped, told)
+        if deed["do"] not in _STAYS and tapped.message_id is not None:
+            await ask.tools.room.tidy([tapped.message_id])
+
+    async def _do(self, ask: Ask, deed: Deed) -> str:
+        room = ask.tools.room
+        if "session" in deed and deed["do"] != "use":
+            place = room.place(deed["session"])
+            if place is None:
+                raise NotFoundError("the session is gone", operation="telegram.tap")
+            ask = ask.at(place)
+        return await self._deeds[deed["do"]](ask, deed)
+
+    async def _tell(self, ask: Ask, tapped: Tapped, text: str) -> None:
+        try:
+            await ask.tools.room.api.bot.answer_callback_query(tapped.tap_id, text=text[:ANSWER_CHARS] or None)
+        except ApiError as error:
+            log.debug("telegram_tap_not_answered", error=explain(error))
+
+    async def _answer(self, ask: Ask, deed: Deed) -> str:
+        """Only while the very question is on the screen."""
+        place = ask.session()
+        screen = await ask.call(ReadScreen(id=place.session_id))
+        if screen.prompt is None or screen.prompt.fingerprint != deed["fingerprint"]:
+            place.asked = ""
+            await self._deliverer.ask(place, screen)
+            return CHANGED
+        ask.tools.watcher.touched(place.session_id)
+        await ask.call(SendKeys(id=place.session_id, keys=deed["keys"]))
+        place.asked = ""
+        await ask.tools.room.keep(place)
+        return ""
+
+    async def _key(self, ask: Ask, deed: Deed) -> str:
+        place = ask.session()
+        if deed["keys"]:
+            ask.tools.watcher.touched(place.session_id)
+            await ask.call(SendKeys(id=place.session_id, keys=deed["keys"]))
+        else:
+            await ask.call(GetSession(id=place.session_id))
+        doc = {"do": "picture", "keys": True}
+        name = f"picture:{place.session_id}"
+        ask.tools.outbox.show(place.session_id, doc, key=name, delay=0.3, rank=Rank.REPLY)
+        return ""
+
+    async def _late(self, ask: Ask, deed: Deed) -> str:
+        if deed["yes"]:
+            await self._say_late(ask, deed)
+        return ""
+
+
+async def _type(ask: Ask, deed: Deed) -> str:
+    place = ask.session()
+    ask.tools.watcher.touched(place.session_id)
+    await ask.call(SendInput(id=place.session_id, text=deed["text"], submit=deed.get("submit", True)))
+    return ""
+
+
+async def _dismiss(ask: Ask, deed: Deed) -> str:
+    return ""
+
+
+async def _log_file(ask: Ask, deed: Deed) -> str:
+    place: Place = ask.session()
+    await ask.call(GetSession(id=place.session_id))
+    await showing.send_log(ask, place, deed["start"], deed["end"])
+    return "It is on its way."
+
+
+async def _picture_file(ask: Ask, deed: Deed) -> str:
+    place = ask.session()
+    await ask.call(GetSession(id=place.session_id))
+    await ask.tools.outbox.say(place.session_id, Rank.REPLY, {"do": "picture", "as_file": True})
+    return "It is on its way."
+
+
+async def _new_where(ask: Ask, deed: Deed) -> str:
+    await sessions.where(ask, deed["fields"])
+    return ""
+
+
+async def _new(ask: Ask, deed: Deed) -> str:
+    return f"{(await sessions.begin(ask, deed['fields'])).name} begins."
+
+
+async def _use(ask: Ask, deed: Deed) -> str:
+    session = await ask.call(GetSession(id=deed["session"]))
+    if session.state != "running":
+        raise InvalidError(f"{session.name} does not run", operation="telegram.tap")
+    await sessions.turn(ask, session)
+    return session.name

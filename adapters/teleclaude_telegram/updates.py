@@ -1,0 +1,179 @@
+"""What an update of the Bot API says, as far as it matters here. Pure: raw JSON objects in, facts out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+ALLOWED = ("message", "edited_message", "callback_query", "my_chat_member")
+"""What is asked for with every poll, since the server remembers what was last asked."""
+
+TopicChange = Literal["created", "closed", "reopened", "renamed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """``kind`` is document, photo or voice; ``size`` is None where Telegram does not say."""
+
+    kind: Literal["document", "photo", "voice"]
+    file_id: str
+    name: str
+    size: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """``user_id`` is None for who has no id of a person: channels, anonymous administrators, bots.
+
+    ``indirect``: forwarded or sent through another bot, so perhaps not the words of the sender.
+    """
+
+    update_id: int
+    chat_id: int
+    message_id: int
+    thread_id: int | None
+    user_id: int | None
+    text: str
+    date: int
+    indirect: bool
+    attachment: Attachment | None
+
+
+@dataclass(frozen=True, slots=True)
+class Tapped:
+    update_id: int
+    chat_id: int | None
+    message_id: int | None
+    user_id: int | None
+    tap_id: str
+    data: str
+
+
+@dataclass(frozen=True, slots=True)
+class TopicNews:
+    update_id: int
+    chat_id: int
+    thread_id: int
+    user_id: int | None
+    change: TopicChange
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """The group has another id now."""
+
+    update_id: int
+    chat_id: int
+    to: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    update_id: int
+    reason: str
+
+
+Incoming = Said | Tapped | TopicNews | Moved | Ignored
+
+
+def read_update(raw: Any, update_id: int) -> Incoming:
+    """Never raises: what is not understood is ``Ignored``."""
+    try:
+        return _read(raw, update_id)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return Ignored(update_id, "not understood")
+
+
+def _read(raw: Any, update_id: int) -> Incoming:
+    if "callback_query" in raw:
+        return _tapped(raw["callback_query"], update_id)
+    if "edited_message" in raw:
+        return Ignored(update_id, "an edit never runs again")
+    if "message" not in raw:
+        return Ignored(update_id, "of no interest")
+    message = raw["message"]
+    if "migrate_to_chat_id" in message:
+        return Moved(update_id, _id(message["chat"]["id"]), _id(message["migrate_to_chat_id"]))
+    return _topic_news(message, update_id) or _said(message, update_id)
+
+
+def _tapped(query: Any, update_id: int) -> Tapped:
+    message = query.get("message") or {}
+    chat = message.get("chat") or {}
+    return Tapped(
+        update_id=update_id,
+        chat_id=chat.get("id"),
+        message_id=message.get("message_id"),
+        user_id=_person(query),
+        tap_id=str(query["id"]),
+        data=str(query.get("data", "")),
+    )
+
+
+_CHANGES: dict[str, TopicChange] = {
+    "forum_topic_created": "created",
+    "forum_topic_closed": "closed",
+    "forum_topic_reopened": "reopened",
+    "forum_topic_edited": "renamed",
+}
+
+
+def _topic_news(message: Any, update_id: int) -> TopicNews | None:
+    for key, change in _CHANGES.items():
+        if key in message:
+            return TopicNews(
+                update_id=update_id,
+                chat_id=_id(message["chat"]["id"]),
+                thread_id=_id(message["message_thread_id"]),
+                user_id=_person(message),
+                change=change,
+                name=str((message[key] or {}).get("name", "")),
+            )
+    return None
+
+
+def _said(message: Any, update_id: int) -> Incoming:
+    attachment = _attachment(message)
+    text = message.get("text") or message.get("caption") or ""
+    if not isinstance(text, str) or not (text or attachment):
+        return Ignored(update_id, "nothing was said")
+    thread = message.get("message_thread_id") if message.get("is_topic_message") else None
+    return Said(
+        update_id=update_id,
+        chat_id=_id(message["chat"]["id"]),
+        message_id=_id(message["message_id"]),
+        thread_id=None if thread is None else _id(thread),
+        user_id=_person(message),
+        text=text,
+        date=_id(message["date"]),
+        indirect="forward_origin" in message or "forward_date" in message or "via_bot" in message,
+        attachment=attachment,
+    )
+
+
+def _person(holder: Any) -> int | None:
+    sender = holder.get("from")
+    if not isinstance(sender, dict) or sender.get("is_bot") or "sender_chat" in holder:
+        return None
+    return _id(sender["id"])
+
+
+def _attachment(message: Any) -> Attachment | None:
+    if "voice" in message:
+        voice = message["voice"]
+        return Attachment("voice", str(voice["file_id"]), "voice.oga", voice.get("file_size"))
+    if "document" in message:
+        document = message["document"]
+        name = str(document.get("file_name") or "file")
+        return Attachment("document", str(document["file_id"]), name, document.get("file_size"))
+    if message.get("photo"):
+        largest = message["photo"][-1]
+        return Attachment("photo", str(largest["file_id"]), "photo.jpg", largest.get("file_size"))
+    return None
+
+
+def _id(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError("an id is a number")
+    return value

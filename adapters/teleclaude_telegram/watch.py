@@ -1,0 +1,247 @@
+"""Follows sessions: when output comes it is shown, when it stops it is said, when they end that is said, too."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import structlog
+
+from teleclaude.api import OutputExit, OutputFollower, OutputHandedOff, OutputText, TaskPolicy
+from teleclaude.errors import GapError, NotFoundError, TeleclaudeError
+from teleclaude.events import Event
+from teleclaude.model import Chunk, Gap
+from teleclaude.wire.sessions import FollowOutput, GetSession, ListSessions, ReadScreen, SessionView
+from teleclaude_telegram import render
+from teleclaude_telegram.deliver import Deliverer
+from teleclaude_telegram.journal import Place
+from teleclaude_telegram.outbox import Outbox
+from teleclaude_telegram.plan import Rank
+from teleclaude_telegram.room import PLAIN, SELF, Room
+
+log = structlog.get_logger(__name__)
+
+OWNER = "telegram-sessions"
+LIVE_STATES = ("starting", "running", "handing_off")
+QUIET_SECONDS = 1.2
+"""How long no output comes before a turn counts as over."""
+MAX_QUIET_SECONDS = 60.0
+FIRST_LIVE_SECONDS = 2.0
+"""Shorter turns have no live message, only what came of them."""
+LONG_SECONDS = 30.0
+"""The end of a turn that took longer notifies."""
+COALESCE_SECONDS = 0.2
+FOREVER_SECONDS = 3600.0
+MAX_PLACES = 1000
+
+
+@dataclass(slots=True)
+class Turn:
+    """Output since somebody wrote, or since it was last quiet. ``quiet`` grows while a program goes on by itself, so
+    that one which says a line every few seconds is not said line by line.
+    """
+
+    began: float | None = None
+    end: int = 0
+    quiet: float = QUIET_SECONDS
+
+    def goes_on(self, now: float, end: int) -> None:
+        self.began = now if self.began is None else self.began
+        self.end = max(self.end, end)
+
+
+class Watcher:
+    """All sessions of this computer."""
+
+    def __init__(self, room: Room, outbox: Outbox, deliverer: Deliverer) -> None:
+        self._room = room
+        self._outbox = outbox
+        self._deliverer = deliverer
+        self._watched: dict[str, Turn] = {}
+
+    async def run(self) -> None:
+        """Watch what there is and what comes, for ever."""
+        async with self._room.hub.follow_events(SELF) as events:
+            await self._begin()
+            await self._follow(events)
+
+    async def _begin(self) -> None:
+        sessions = (await self._room.hub.call(SELF, ListSessions())).sessions
+        known = {session.id: session for session in sessions}
+        for session in sessions:
+            if self._ours(session) and (session.state in LIVE_STATES or session.id in self._room.places):
+                await self.watch(session)
+        for place in list(self._room.places.values()):
+            if place.session_id not in known:
+                await self._room.drop(place.session_id)
+
+    def _ours(self, session: SessionView) -> bool:
+        return session.computer == self._room.context.computer
+
+    async def _follow(self, events: AsyncIterator[Event]) -> None:
+        async for event in events:
+            try:
+                await self._happened(event)
+            except TeleclaudeError as error:
+                log.warning("telegram_event_lost", event_type=event.type, error=str(error))
+
+    async def _happened(self, event: Event) -> None:
+        session_id = event.session_id
+        if session_id is None:
+            return
+        match event.type:
+            case "session.created" | "session.arrived" | "session.kept":
+                await self._watch_by_id(session_id)
+            case "session.state" if event.data.get("state") == "running":
+                await self._watch_by_id(session_id)
+            case "session.changed":
+                self.retitle(session_id)
+            case "session.handed_off":
+                await self._left(session_id, str(event.data.get("computer", "")))
+            case "session.deleted":
+                await self._room.drop(session_id)
+
+    async def _watch_by_id(self, session_id: str) -> None:
+        try:
+            session = await self._room.hub.call(SELF, GetSession(id=session_id))
+        except NotFoundError:
+            return
+        if self._ours(session):
+            await self.watch(session)
+
+    async def watch(self, session: SessionView) -> None:
+        """Give it a place, and follow it unless that is done already."""
+        room = self._room
+        place = room.place(session.id)
+        if place is None:
+            if len(room.places) >= MAX_PLACES or session.state not in LIVE_STATES:
+                return
+            place = Place(session.id, session.name, thread=self._marked(session), said=session.output.start)
+            await room.keep(place)
+            if room.mode == PLAIN and room.current is None:
+                await room.turn_to(session.id)
+            if place.thread is None:
+                await self._outbox.say(session.id, Rank.REPLY, {"do": "topic"}, key=f"topic:{session.id}")
+        self.retitle(session.id)
+        if session.id in self._watched or (place.closed and session.state not in LIVE_STATES):
+            return
+        turn = self._watched[session.id] = Turn()
+
+        async def follow() -> None:
+            try:
+                await self._session(place, turn)
+            finally:
+                self._watched.pop(place.session_id, None)
+
+        room.context.tasks.spawn(follow(), name=f"telegram {session.name}", owner=OWNER, policy=TaskPolicy.REPORT)
+
+    def _marked(self, session: SessionView) -> int | None:
+        """The topic that another computer has made for it in this group."""
+        prefix = f"telegram:{-self._room.chat_id}:"
+        threads = [tag.removeprefix(prefix) for tag in session.tags if tag.startswith(prefix)]
+        return int(threads[0]) if threads and threads[0].isdecimal() else None
+
+    def retitle(self, session_id: str) -> None:
+        if self._room.place(session_id) is not None:
+            self._outbox.show(session_id, {"do": "title"}, key=f"title:{session_id}", delay=2.0)
+
+    def touched(self, session_id: str) -> None:
+        """Somebody wrote or pressed a key: what comes now is the answer."""
+        turn = self._watched.get(session_id)
+        if turn is not None:
+            turn.quiet = QUIET_SECONDS
+
+    async def _session(self, place: Place, turn: Turn) -> None:
+        """Follow one session to its end."""
+        hub, start = self._room.hub, place.said
+        while True:
+            try:
+                request = FollowOutput.model_validate({"id": place.session_id, "from": start, "mode": "latest"})
+                async with hub.follow_output(SELF, request) as output:
+                    if await self._turns(place, turn, output):
+                        return
+                    start = output.offset
+            except GapError as error:
+                start = error.start
+            except NotFoundError:
+                return
+            except TeleclaudeError as error:
+                log.warning("telegram_cannot_follow", session=place.session_id, error=str(error))
+                await self._room.context.clock.sleep(5)
+
+    async def _turns(self, place: Place, turn: Turn, output: OutputFollower) -> bool:
+        """Whether it is over."""
+        clock = self._room.context.clock
+        while True:
+            item = await output.next(FOREVER_SECONDS if turn.began is None else turn.quiet)
+            match item:
+                case None:
+                    if turn.began is not None:
+                        await self._settled(place, turn)
+                case Chunk() | OutputText():
+                    turn.goes_on(clock.monotonic(), item.end)
+                    self._outbox.show(
+                        place.session_id, {"do": "live"}, key=f"live:{place.session_id}", delay=FIRST_LIVE_SECONDS
+                    )
+                    await clock.sleep(COALESCE_SECONDS)
+                case Gap():
+                    turn.goes_on(clock.monotonic(), item.end)
+                case OutputExit():
+                    await self._ended(place, turn)
+                    return True
+                case OutputHandedOff():
+                    return True
+
+    async def _settled(self, place: Place, turn: Turn) -> None:
+        """No output for a while: a question, or the end of the turn."""
+        try:
+            screen = await self._room.hub.call(SELF, ReadScreen(id=place.session_id))
+        except TeleclaudeError as error:
+            log.debug("telegram_no_screen", session=place.session_id, error=str(error))
+        else:
+            if await self._deliverer.ask(place, screen):
+                turn.quiet = min(turn.quiet * 2, MAX_QUIET_SECONDS)
+                turn.began = None
+                self._outbox.plan.forget(f"live:{place.session_id}")
+                return
+        await self._over(place, turn)
+
+    async def _over(self, place: Place, turn: Turn) -> None:
+        now = self._room.context.clock.monotonic()
+        took = 0.0 if turn.began is None else now - turn.began - turn.quiet
+        if turn.end > place.said:
+            doc = {"do": "final", "end": turn.end, "silent": took < LONG_SECONDS}
+            await self._outbox.say(place.session_id, Rank.FINAL, doc, key=f"final:{place.session_id}")
+        self._outbox.plan.forget(f"live:{place.session_id}")
+        turn.began = None
+        turn.quiet = min(turn.quiet * 2, MAX_QUIET_SECONDS)
+        if place.picture is not None:
+            self._outbox.show(place.session_id, {"do": "picture"}, key=f"picture:{place.session_id}")
+
+    async def _ended(self, place: Place, turn: Turn) -> None:
+        """All of its output was read: say the rest, how it ended, and close the topic."""
+        await self._over(place, turn)
+        session = await self._room.hub.call(SELF, GetSession(id=place.session_id))
+        if session.state in LIVE_STATES:
+            return
+        text, failed = render.ended(session)
+        doc = {"do": "say", "text": text.body, "silent": not failed}
+        await self._outbox.say(place.session_id, Rank.FINAL, doc, key=f"ended:{place.session_id}")
+        await self._outbox.say(place.session_id, Rank.FINAL, {"do": "title"}, key=f"sign:{place.session_id}")
+        await self._outbox.say(
+            place.session_id, Rank.FINAL, {"do": "close"}, key=f"close:{place.session_id}", last=True
+        )
+
+    async def _left(self, session_id: str, computer: str) -> None:
+        """The topic goes along: whoever has the session now speaks there."""
+        place = self._room.place(session_id)
+        if place is None:
+            return
+        if self._room.is_group:
+            text = f"➡️ It lives on {computer} now."
+            await self._outbox.say("", Rank.REPLY, {"do": "say", "text": text, "thread": place.thread})
+        await self._room.drop(session_id)
+
+    def status(self) -> int:
+        """How many sessions are followed."""
+        return len(self._watched)
