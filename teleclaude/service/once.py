@@ -94,8 +94,10 @@ class Journal:
             self._database.write_soon(begin, lambda _: self._unwritten.discard(slot), synced=False)
             return None
         if slot in self._unwritten:
-            # Its record is on its way, or was refused by the disk.
-            raise _not_known(command)
+            await self._database.write(lambda _connection: None, synced=False)
+            if slot in self._unwritten:
+                # Whoever wrote before us is done: the disk refused the record.
+                raise _not_known(command)
         if use is KeyUse.OLD:
             row = await self._database.read(lambda connection: receipts.look(connection, principal, key))
             if row is None:

@@ -99,7 +99,41 @@ async def test_x22_redis_comes_and_goes_and_local_work_does_not_care() -> None:
             await passes_nothing_on(fleet)
             await drained_in_order(fleet)
             await follows_across_the_outage(fleet)
+            await dies_at_work(fleet)
             await works_locally(fleet)
+
+
+async def dies_at_work(fleet: Fleet) -> None:
+    """What a killed daemon had begun is not begun again by the next one; what still lay in Redis is done."""
+    said: dict[str, str] = {}
+    async with fleet.client("north") as north, fleet.client("south") as south:
+        await south.new('stty -echo; while read line; do echo "<$line>"; done', "work")
+
+        async def type_on() -> None:
+            while all(how == "ok" for how in said.values()):
+                text = f"n{len(said)}"
+                async with north.http.post(north.url("/sessions/south%2Fwork/input"), json={"text": text}) as response:
+                    answer = await response.json()
+                    said[text] = "ok" if response.status == 200 else answer["code"]
+
+        typing = asyncio.gather(type_on())
+        await eventually(lambda: len(said) > 5)
+        await fleet["south"].kill()
+        await fleet["south"].start()
+        await eventually(lambda: len(said) > 8 or typing.done(), timeout=15)
+        said["stop"] = "stop"
+        await typing
+        await fleet.meet()
+        await north.text("south%2Fwork", "last")
+        await north.wait("south%2Fwork", text="<last>")
+        seen = (await south.all_output("work")).decode()
+        await south.delete("/sessions/work", params={"grace_ms": "0"})
+    del said["stop"]
+    for text, how in said.items():
+        count = seen.count(f"<{text}>")
+        assert count <= 1
+        assert how != "ok" or count == 1, (text, how)
+        assert how != "unavailable" or count == 0, (text, how)
 
 
 async def follows_across_the_outage(fleet: Fleet) -> None:
