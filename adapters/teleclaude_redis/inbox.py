@@ -29,10 +29,13 @@ Failed = Callable[[BaseException | None], None]
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Seconds. What was delivered ``claim_idle`` ago and not acknowledged is taken up again, whoever had it."""
+    """Seconds. What was delivered ``claim_idle`` ago and not acknowledged is taken up again, whoever had it; at the
+    start, and after every outage, already what was delivered ``claim_first`` ago.
+    """
 
     block: float = 2.0
     claim_idle: float = 5.0
+    claim_first: float = 0.5
     pause: float = 0.25
 
 
@@ -104,10 +107,13 @@ class Inbox:
         await self._bounded(self._make_group())
         await self._bounded(self._redis_clock.measure(self._link.commands))
         await self._bounded(self._take_up_own())
-        kept_house = -self._timing.claim_idle
+        # Who took messages for this computer before is gone: there is one daemon of a name.
+        await self._bounded(self._claim(self._timing.claim_first))
+        self._failed(None)
+        kept_house = self._clock.monotonic()
         while True:
             if self._clock.monotonic() - kept_house >= self._timing.claim_idle:
-                await self._bounded(self._claim())
+                await self._bounded(self._claim(self._timing.claim_idle))
                 await self._bounded(self._trim())
                 kept_house = self._clock.monotonic()
             async with asyncio.timeout(self._timing.block + COMMAND_SECONDS):
@@ -144,10 +150,10 @@ class Inbox:
             self._give(Entry(id_, fields or {}) for id_, fields in entries)
             after = entries[-1][0]
 
-    async def _claim(self) -> None:
+    async def _claim(self, seconds: float) -> None:
         """What somebody else, or we, took and did not finish."""
         start: bytes | str = "0-0"
-        idle = round(self._timing.claim_idle * 1000)
+        idle = round(seconds * 1000)
         while True:
             answer = await self._link.commands.xautoclaim(
                 self._key, GROUP, self._consumer, min_idle_time=idle, start_id=start, count=MAX_READ
