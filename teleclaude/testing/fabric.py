@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -85,7 +86,14 @@ class Network:
         return self._hubs[name]
 
     async def deliver(
-        self, sender: str, to: str, principal: Principal, command: Command[Any], key: str | None
+        self,
+        sender: str,
+        to: str,
+        principal: Principal,
+        command: Command[Any],
+        *,
+        key: str | None = None,
+        timeout: float | None = None,
     ) -> bytes:
         """The answer's bytes. Raises as ``Fabric.call`` does."""
         operation = command.operation
@@ -99,9 +107,13 @@ class Network:
         fault = faults.pop(0) if faults else None
         if fault is Fault.LOSE_REQUEST:
             raise _unanswered(to, command)
-        answer = await self._run(sender, to, principal, command, key)
-        if fault is Fault.REPEAT:
-            answer = await self._run(sender, to, principal, command, None)
+        try:
+            async with asyncio.timeout(timeout):
+                answer = await self._run(sender, to, principal, command, key)
+                if fault is Fault.REPEAT:
+                    answer = await self._run(sender, to, principal, command, None)
+        except TimeoutError:
+            raise _unanswered(to, command) from None
         if fault is Fault.LOSE_REPLY or not self.reachable(sender, to):
             raise _unanswered(to, command)
         return answer
@@ -114,6 +126,12 @@ class Network:
             reply = await hub.call(node, arrived, key=(key or token_hex(8)) if command.mutates else None)
         except TeleclaudeError as error:
             return wire.encode_error(error)
+        except asyncio.CancelledError:
+            asked = asyncio.current_task()
+            if asked is not None and asked.cancelling():
+                raise
+            # The other computer ended before it could answer.
+            raise _unanswered(to, command) from None
         return wire.encode_reply(reply)
 
 
@@ -149,7 +167,8 @@ class MemoryFabric:
     ) -> R:
         if computer not in self._network.names():
             raise NotFoundError(f"there is no computer {computer}", operation=command.operation)
-        return wire.decode_reply(command, await self._network.deliver(self._name, computer, principal, command, key))
+        answer = await self._network.deliver(self._name, computer, principal, command, key=key, timeout=timeout)
+        return wire.decode_reply(command, answer)
 
     @asynccontextmanager
     async def follow_output(

@@ -74,15 +74,20 @@ class Computer:
     async def hand(self, to: str, reference: str = "work", timeout_ms: int = 10_000) -> HandoffReply:
         return await self.ask(HandoffSession(id=reference, computer=to, timeout_ms=timeout_ms))
 
+    async def all(self) -> list[SessionView]:
+        return (await self.ask(ListSessions())).sessions
+
     async def running(self) -> list[str]:
         return [session.name for session in (await self.ask(ListSessions(state="running"))).sessions]
 
 
 @asynccontextmanager
-async def computer(name: str, folder: Path, network: Network) -> AsyncIterator[Computer]:
-    """One that takes part in ``network``."""
+async def computer(
+    name: str, folder: Path, network: Network, tmux: PrivateTmux | None = None
+) -> AsyncIterator[Computer]:
+    """One that takes part in ``network``. With ``tmux`` its terminals outlive it, so that it can be started again."""
     paths, project = Paths(folder / "state", folder / "run"), folder / "project"
-    tmux = PrivateTmux(paths.runtime, "control")
+    lasting, tmux = tmux, tmux or PrivateTmux(paths.runtime, "control")
 
     def configure() -> Settings:
         project.mkdir(parents=True, exist_ok=True)
@@ -125,4 +130,5 @@ async def computer(name: str, folder: Path, network: Network) -> AsyncIterator[C
             yield Computer(name, core, project)
             await core.close_intake()
     finally:
-        await tmux.reap()
+        if lasting is None:
+            await tmux.reap()

@@ -42,6 +42,7 @@ def settings(folder: Path, record: Path) -> dict[str, str]:
     agent = [sys.executable, "-m", "teleclaude.testing.fake_agent", "--record", str(record)]
     return {
         "computer__trusted_dirs": json.dumps([{"path": str(folder), "name": "project"}]),
+        "rest__listen": "127.0.0.1:0",
         "agents__fake__command": json.dumps([*agent, "--session-id", "{conversation_id}"]),
         "agents__fake__resume": json.dumps([*agent, "--resume", "{conversation_id}"]),
         "agents__once__command": json.dumps([*agent, "--session-id", "{conversation_id}"]),

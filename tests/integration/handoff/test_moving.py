@@ -7,6 +7,7 @@ from typing import Any
 
 from tests.integration.handoff.pair import HERE, THERE, Pair, events_of
 from tests.support.fleet import refused
+from tests.support.outside import look
 from tests.support.wait import eventually
 
 
@@ -81,6 +82,26 @@ async def test_the_old_name_leads_to_the_new_owner(both: Pair) -> None:
     screen = await both.here.get("/sessions/work/screen")
     assert any("through the old name" in line for line in screen["lines"])
     assert (await both.here.post("/sessions/work/resize", {"cols": 99, "rows": 33}))["computer"] == THERE
+
+
+async def test_a_token_for_one_session_is_not_led_to_another(both: Pair) -> None:
+    """A session that was handed over is passed on to; whose scope ends before it gets no further than here."""
+    await both.start()
+    await both.start("cat", name="other")
+    here = await look(both.fleet[HERE])
+    token = await here.new_token("scoped", sessions=["other"])
+    await both.move()
+    for method, path, body in (
+        ("GET", "/output", None),
+        ("GET", "/screen", None),
+        ("POST", "/input", {"text": "unwanted"}),
+        ("POST", "/wait", {"until": {"exit": True}, "timeout_ms": 0}),
+        ("DELETE", "", None),
+    ):
+        found = await here.code(method, f"/v1/sessions/work{path}", token=token, json=body)
+        assert found == (404, "not_found"), path
+    assert b"unwanted" not in await both.there.all_output("work")
+    await here.revoke("scoped")
 
 
 async def test_handing_back_is_the_same_act_from_the_other_side(both: Pair) -> None:
