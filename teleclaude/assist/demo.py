@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from teleclaude.assist.stage import Stage, stage
+from teleclaude.assist.stage import Stage, quiet, stage
 from teleclaude.cli.failure import OK, REFUSED
 from teleclaude.cli.output import Output
 from teleclaude.testing.telegram import Message, Topic
@@ -14,6 +14,8 @@ from teleclaude.testing.telegram.recorder import Entry
 from teleclaude.testing.telegram.transcript import lines_of
 
 PATIENCE_SECONDS = 30.0
+GENERAL = 1
+"""The topic of a forum that is always there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,7 @@ class Scene:
 
 def demo_telegram(out: Output, environ: Mapping[str, str]) -> int:
     """Answers 0 when every scene went as it should."""
+    quiet()
     return asyncio.run(_demo(out, environ))
 
 
@@ -75,12 +78,12 @@ async def _looks(scene: Stage) -> None:
 
 async def _is_a_stranger(scene: Stage) -> None:
     eve = scene.fake.user(66, "Eve")
-    before = len(scene.fake.messages())
+    before = len(scene.fake.messages(topic=GENERAL))
     await eve.says("/run id", chat=scene.group)
     taken = scene.fake.bot.updates
     last = max(update["update_id"] for update in taken.waiting)
     await scene.fake.until(lambda: taken.confirmed >= last, PATIENCE_SECONDS)
-    if len(scene.fake.messages()) > before:
+    if len(scene.fake.messages(topic=GENERAL)) > before:
         raise LookupError("a stranger got an answer")
 
 

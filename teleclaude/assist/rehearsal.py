@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from teleclaude.assist.echo import word
 from teleclaude.assist.findings import Finding, failure, ok
-from teleclaude.assist.stage import stage
+from teleclaude.assist.stage import quiet, stage
 from teleclaude.cli.failure import CliError
 
 PATIENCE_SECONDS = 30.0
@@ -16,6 +16,7 @@ ABOUT = "telegram rehearsal"
 
 def rehearse(environ: Mapping[str, str]) -> Finding:
     """Takes some seconds; the user's own daemon, sessions and bot are not touched."""
+    quiet()
     try:
         return asyncio.run(_rehearse(environ))
     except CliError as error:

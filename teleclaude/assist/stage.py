@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import secrets
 import shutil
@@ -18,6 +19,8 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import structlog
+
 from teleclaude.cli.failure import CliError
 from teleclaude.testing.telegram import Budgets, Chat, FakeBotApi, Person, Window
 
@@ -28,6 +31,11 @@ _KEPT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TERM", "TZ", "PYTHONPATH", "VIRT
 
 BRISK = Budgets(chat=Window(5, 1.0), group=Window(200, 60.0))
 """More than Telegram allows, so that nobody has to watch a bot wait."""
+
+
+def quiet() -> None:
+    """What the server of the stage logs is of no interest to who watches the play."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
 
 
 @dataclass(frozen=True, slots=True)

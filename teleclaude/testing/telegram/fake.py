@@ -47,6 +47,7 @@ class FakeBotApi:
         self.listeners: list[Callable[[Entry], None]] = []
         """Who hears of every new entry of the record."""
         self.world.on_update = self._updated
+        self._polls.on_change = self._changed.set
         self.recorder.on_entry = self._happened
         self.bot = self.world.add_bot(
             f"{FIRST_BOT}:fake-token-of-the-first-bot", _bot_user(FIRST_BOT, "teleclaude_bot")

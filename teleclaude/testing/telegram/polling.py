@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from teleclaude.api import Tasks
@@ -21,6 +22,8 @@ class Polls:
         self._tasks = tasks
         self._owner = owner
         self._waiting: dict[str, asyncio.Future[bool]] = {}
+        self.on_change: Callable[[], None] = lambda: None
+        """Told when a poll has confirmed updates, and when one begins to wait."""
 
     def wake(self, bot: Bot) -> None:
         """Tell the bot's poll that there is an update."""
@@ -45,6 +48,7 @@ class Polls:
         limit = min(max(params.number("limit") or MAX_BATCH, 1), MAX_BATCH)
         timeout = min(max(params.number("timeout") or 0, 0), POLL_SECONDS)
         bot.updates.confirm(params.number("offset") or 0, self._clock.now().timestamp())
+        self.on_change()
         found = bot.updates.take(limit)
         if not found and timeout:
             await self._wait(bot, timeout)
@@ -54,6 +58,7 @@ class Polls:
     async def _wait(self, bot: Bot, seconds: float) -> None:
         waiter: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting[bot.token] = waiter
+        self.on_change()
         timer = self._tasks.spawn(self._expire(waiter, seconds), name="long-poll", owner=self._owner)
         try:
             if await waiter:

@@ -54,7 +54,7 @@ def _small(method: str, params: dict[str, Any], where: str) -> str | None:
         case "createForumTopic":
             return f"makes the topic “{params.get('name')}”"
         case "editForumTopic":
-            return f"changes the topic “{where}”" + (f" to “{params['name']}”" if params.get("name") else "")
+            return f"changes the topic to “{params.get('name') or where}”"
         case "answerCallbackQuery" if params.get("text"):
             return f"answers the tap: {params['text']}"
         case "deleteMessage":

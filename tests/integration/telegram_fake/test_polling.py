@@ -36,6 +36,20 @@ async def test_a_long_poll_ends_with_the_first_update(
     assert len(poll.result()) == 1
 
 
+async def test_a_confirmation_can_be_waited_for(fake: FakeBotApi, bot: telegram.Bot, group: Chat, ann: Person) -> None:
+    await ann.says("a")
+    (update,) = await bot.get_updates()
+
+    async def confirm() -> None:
+        await fake.until(fake.polling)
+        await ann.says("b")
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(confirm())
+        tasks.create_task(bot.get_updates(offset=update.update_id + 1, timeout=20))
+        await fake.until(lambda: fake.bot.updates.confirmed >= update.update_id)
+
+
 async def test_a_long_poll_ends_by_the_clock() -> None:
     clock = ManualClock()
     async with FakeBotApi(clock=clock) as fake, client(fake) as bot, asyncio.TaskGroup() as tasks:
