@@ -298,6 +298,13 @@ class Hub(Protocol):
         """Somebody was turned away by an adapter's own check: one line of the audit, bounded in number."""
         ...
 
+    def admit(self, principal: Principal, operation: str, *, whole: bool = False) -> None:
+        """Count what is asked without a command. ``whole``: it shows more than single sessions.
+
+        Raises ``LimitError``, and ``ForbiddenError`` where the principal may know of some sessions only.
+        """
+        ...
+
     async def readiness(self) -> Readiness:
         """Every part's check, answered within 2 s whatever hangs."""
         ...

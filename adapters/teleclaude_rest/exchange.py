@@ -121,7 +121,7 @@ class Exchange:
         data = await self._read()
         if not data:
             return {}
-        if not self.route.body:
+        if not self.route.bodied:
             raise InvalidError("this request takes no body", operation=self.operation)
         if self.request.headers.get("Content-Encoding", "identity").lower() != "identity":
             raise MediaTypeError("send the body without Content-Encoding", operation=self.operation)

@@ -109,7 +109,7 @@ def _operation(route: Route, schemas: dict[Any, Any], components: dict[str, Any]
         described["security"] = []
     if parameters := _parameters(route, components):
         described["parameters"] = parameters
-    if route.body:
+    if route.bodied:
         described["requestBody"] = _body(route, components)
     elif route.streamed and route.method == "PUT":
         described["requestBody"] = {"required": True, "content": {"application/octet-stream": {"schema": {}}}}

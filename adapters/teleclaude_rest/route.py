@@ -39,8 +39,9 @@ class Route:
     """``path`` is below ``prefix``; its ``{names}`` are fields of ``command``, as are the names in ``query``.
 
     A POST or PATCH takes the remaining fields from a JSON body. ``options`` holds query parameters that are no
-    field of the command. ``bare`` serves the path without the prefix as well, for probes and scrapers. ``open`` needs
-    no token, ``websocket`` may be shown it after the upgrade. ``streamed``: body and reply are a
+    field of the command. ``bare`` serves the path without the prefix as well, for probes and scrapers. ``whole``
+    shows the whole daemon, so not to who is for some sessions only. ``open`` needs no token, ``websocket`` may be
+    shown it after the upgrade. ``streamed``: body and reply are a
     file's bytes, whose name, the last part of the path, may hold any character. ``details`` tells what types cannot.
     """
 
@@ -55,6 +56,7 @@ class Route:
     status: int = 200
     prefix: str = PREFIX
     bare: bool = False
+    whole: bool = False
     open: bool = False
     websocket: bool = False
     streamed: bool = False
@@ -80,10 +82,15 @@ class Route:
     def parameters(self) -> tuple[str, ...]:
         return tuple(_PARAMETER.findall(self.path))
 
+    @property
+    def bodied(self) -> bool:
+        """Whether a JSON object may come with it, which is the empty one where ``body`` is."""
+        return self.command is not None and self.method in ("POST", "PATCH")
+
     @cached_property
     def body(self) -> tuple[str, ...]:
         """Wire names that come from the JSON body."""
-        if self.command is None or self.method not in ("POST", "PATCH"):
+        if self.command is None or not self.bodied:
             return ()
         elsewhere = {*self.parameters, *self.query}
         return tuple(name for name in wire_names(self.command) if name not in elsewhere)

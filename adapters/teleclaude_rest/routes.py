@@ -43,9 +43,16 @@ ROUTES: tuple[Route, ...] = (
         open=True,
     ),
     Route(
-        "GET", "/ready", handlers.ready, "Does every part serve", (Media(handlers.JSON, handlers.ReadyView),), bare=True
+        "GET",
+        "/ready",
+        handlers.ready,
+        "Does every part serve",
+        (Media(handlers.JSON, handlers.ReadyView),),
+        bare=True,
+        whole=True,
+        details=texts.READY,
     ),
-    Route("GET", "/metrics", handlers.metrics, "Prometheus text", (Media("text/plain"),), bare=True),
+    Route("GET", "/metrics", handlers.metrics, "Prometheus text", (Media("text/plain"),), bare=True, whole=True),
     Route("GET", "/openapi.json", handlers.description, "This description", (Media(handlers.JSON),), bare=True),
     Route("GET", "/docs", docs.show, "This description to read", (Media("text/html"),), bare=True),
     Route("GET", "/whoami", handlers.whoami, "What this token may do", (Media(handlers.JSON, handlers.PrincipalView),)),
@@ -101,6 +108,7 @@ ROUTES: tuple[Route, ...] = (
         SESSION,
         command=sessions.CreateSession,
         status=201,
+        details=texts.CREATE,
     ),
     Route(
         "POST",
@@ -110,6 +118,7 @@ ROUTES: tuple[Route, ...] = (
         SESSION,
         command=sessions.AdoptSession,
         status=201,
+        details=texts.ADOPT,
     ),
     Route(
         "GET",
@@ -130,6 +139,7 @@ ROUTES: tuple[Route, ...] = (
         SESSION,
         command=sessions.CloseSession,
         query=("grace_ms", "purge"),
+        details=texts.CLOSE,
     ),
     Route(
         "POST",
@@ -138,6 +148,7 @@ ROUTES: tuple[Route, ...] = (
         "Type text",
         (Media(handlers.JSON, sessions.InputReply),),
         command=sessions.SendInput,
+        details=texts.INPUT,
     ),
     Route(
         "POST",
@@ -146,6 +157,7 @@ ROUTES: tuple[Route, ...] = (
         "Press keys",
         (Media(handlers.JSON, sessions.OffsetReply),),
         command=sessions.SendKeys,
+        details=texts.KEYS,
     ),
     Route("POST", "/sessions/{id}/resize", handlers.call, "Resize it", SESSION, command=sessions.ResizeSession),
     Route(
@@ -208,6 +220,7 @@ ROUTES: tuple[Route, ...] = (
         "Wait for text, silence or the end",
         (Media(handlers.JSON, sessions.WaitReply),),
         command=sessions.WaitSession,
+        details=texts.WAIT,
     ),
     Route(
         "POST",
@@ -216,6 +229,7 @@ ROUTES: tuple[Route, ...] = (
         "Signal its foreground processes",
         SESSION,
         command=sessions.SignalSession,
+        details=texts.SIGNAL,
     ),
     Route(
         "POST",
@@ -224,6 +238,7 @@ ROUTES: tuple[Route, ...] = (
         "Start its command again",
         SESSION,
         command=sessions.RestartSession,
+        details=texts.RESTART,
     ),
     Route(
         "GET",

@@ -127,6 +127,8 @@ class Server:
         if isinstance(match, TeleclaudeError):
             raise match
         principal = grant.principal if grant is not None else NOBODY
+        if grant is not None and match.route.command is None:
+            self._surface.hub.admit(principal, match.route.operation, whole=match.route.whole)
         exchange = Exchange(self._surface, request, connection, principal, match, read_query(match), request_id)
         with connection.bound_to(grant) if grant is not None else nullcontext():
             return await match.route.handle(exchange)

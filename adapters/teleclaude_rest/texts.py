@@ -1,8 +1,47 @@
 """What the description says where types cannot."""
 
+READY = """\
+Answered within 2 s. Not for a token that is for some sessions only."""
+
+CREATE = """\
+`command`: a text is run by the shell, an array as it is, none is the shell itself; or `agent`, a profile of
+`/v1/agents`, with a `prompt`. `cwd` is an absolute path. Without `name` it gets one; names are unique among the live
+sessions of a computer. `computer` starts it on another one, whose sessions are addressed as `computer%2Fname` from then on."""
+
+CLOSE = """\
+Ends it (HUP, and KILL after `grace_ms`) and answers its last state; record and output stay until retention takes them,
+or go at once with `purge=true`."""
+
+INPUT = """\
+Types `text`, as a paste where the program asks for that, and Enter unless `submit` is false. `offset` is the end of the
+output when it was typed: wait for the answer from there. A repeat with the same `client_id` and `seq` is not typed
+again and gets the same answer; count `seq` upwards."""
+
+KEYS = """\
+A key is one printable character other than `;`, or a name such as `Enter`, `Tab`, `Escape`, `BSpace`, `Up`, `PageDown`
+or `F5`, with `C-`, `M-` and `S-` before it where wanted: `C-c`, `M-x`. An unknown one is `invalid`; the nearest names
+are told."""
+
+WAIT = """\
+Answers `matched`, `exited` when the session ended first, or `timeout`, always with 200. `text` and `regex` (RE2) are
+looked for in the output as `format=text` has it, from `from` on: by default the offset of the session's latest input,
+else the oldest kept byte; what is typed is echoed, so it is part of the output. `idle_ms` waits for so long a silence,
+`{"exit": true}` for the end, which is answered as `exited`, `activity` for that activity. `offset` is where the match
+ends."""
+
+SIGNAL = """\
+`signal` is a name with or without SIG, such as `INT`."""
+
+RESTART = """\
+In the same session, whose output goes on. `resume` takes up an agent's conversation. A Python session gets a new
+worker."""
+
+ADOPT = """\
+`target` is the session's name in tmux, `socket` the name or path of its server's socket; by default tmux's own."""
+
 EVENTS = """\
 Each event is `id: SEQ`, `event: TYPE`, `data: Event`. `after=N` (or `Last-Event-ID: N`) replays everything above N;
-without it the stream begins now. A comment comes every 15 s."""
+without it the stream begins now. A comment comes every 15 s. What is no longer kept is 410 `gap` with `start`."""
 
 STREAM = """\
 `id:` is the offset to go on from; send it as `Last-Event-ID` after a broken connection. `from` defaults to the end.
@@ -12,7 +51,8 @@ Events: `output {from, to, b64}` (with `format=text`: `text`), `gap {from, to, b
 OUTPUT = """\
 `from` defaults to the oldest kept byte, `-N` is the last N. Past the end: empty. Below retention: 410 `gap` with
 `start`. `wait_ms` waits so long for new bytes. With `format=text` a page ends before a character or an escape sequence
-that it would cut, or goes on to its end when there is nothing else on it; offsets and `limit` count bytes of the stream.
+that it would cut, or goes on to its end when there is nothing else on it; offsets and `limit` count bytes of the
+stream.
 Half a character at the end is not given before the rest is there: empty, `Teleclaude-To` below `Teleclaude-End`."""
 
 SEARCH = """\

@@ -8,6 +8,9 @@ from teleclaude.errors import ForbiddenError, NotFoundError, UnavailableError
 from teleclaude.model import Principal, is_name
 from teleclaude.wire.base import Command
 
+_ABOUT_SESSIONS = ("session.", "output.", "execution.")
+"""Operations on a session or on an execution, which may be a cell of a session."""
+
 
 def authorise(principal: Principal, command: Command[Any]) -> None:
     """Raises ``ForbiddenError`` unless the principal's role reaches the command's and its scope covers it.
@@ -41,11 +44,10 @@ def covers(principal: Principal, session_id: str) -> bool:
 def _about_a_session(command: Command[Any]) -> bool:
     if command.operation == "session.list":
         return True
-    reference = getattr(command, "id", None)
-    if not isinstance(reference, str) or "/" in reference:
+    reference = getattr(command, "session" if command.operation == "execution.list" else "id", None)
+    if not isinstance(reference, str) or "/" in reference or not command.operation.startswith(_ABOUT_SESSIONS):
         return False
-    # Executions are read by the same commands as sessions; theirs are ids of another kind.
-    return command.operation.startswith(("session.", "output.")) and (is_name(reference) or reference[0] == "S")
+    return is_name(reference) or reference[0] in "SE"
 
 
 def local_reference(reference: str, computer: str, *, operation: str) -> str:

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from teleclaude.clock import Clock, timestamp
+from teleclaude.errors import ForbiddenError, LimitError, UnauthenticatedError
 from teleclaude.model import Principal
 from teleclaude.service.limits import Bucket, Rate
 from teleclaude.store import Database
@@ -22,12 +23,12 @@ STRANGER = "nobody"
 STRANGERS = Rate(per_second=1, burst=100)
 """Rows about people without a token, who must not be able to fill the disk."""
 
-TYPING_SECONDS = 60.0
-"""Typing on a live terminal is one row in so many seconds, not one a key."""
+REPEAT_SECONDS = 60.0
+"""Typing on a live terminal is one row in so many seconds, not one a key, and so are calls beyond a limit."""
 
-MAX_TYPING = 1000
+MAX_REPEATING = 1000
 
-_DENIALS = frozenset({"forbidden", "unauthenticated", "limit"})
+_DENIALS = frozenset({ForbiddenError.code, UnauthenticatedError.code, LimitError.code})
 
 Handler = Callable[[Principal, Any], Awaitable[Any]]
 
@@ -39,15 +40,19 @@ class Audit:
         self._database = database
         self._clock = clock
         self._strangers = Bucket(STRANGERS, clock.monotonic())
-        self._typing: OrderedDict[tuple[str, str], float] = OrderedDict()
+        self._repeating: OrderedDict[tuple[str, str, str], float] = OrderedDict()
 
     def note(self, principal: Principal, command: Command[Any], result: str) -> None:
         """``result`` is ``ok`` or an error's code."""
         if not command.mutates and result not in _DENIALS:
             return
-        if isinstance(command, SendBytes) and result == "ok" and not self._begins_typing(principal.name, command.id):
-            return
         subject = getattr(command, "id", None) or getattr(command, "name", None)
+        if isinstance(command, SendBytes):
+            repeated = self._is_repeated(principal.name, command.id, result)
+        else:
+            repeated = result == LimitError.code and self._is_repeated(principal.name, command.operation, result)
+        if repeated:
+            return
         self._append(principal.name, command.operation, subject, result, _digest(command))
 
     def note_denied(self, principal: Principal, operation: str, result: str) -> None:
@@ -57,7 +62,7 @@ class Audit:
     def note_stranger(self, operation: str) -> None:
         """Somebody showed a token that is none."""
         if not self._strangers.take(self._clock.monotonic()):
-            self._append(STRANGER, operation, None, "unauthenticated", "")
+            self._append(STRANGER, operation, None, UnauthenticatedError.code, "")
 
     def note_refused(self, principal: str, operation: str, result: str) -> None:
         """As a stranger, but with the name that he gives himself."""
@@ -89,15 +94,16 @@ class Audit:
             synced=False,
         )
 
-    def _begins_typing(self, principal: str, session: str) -> bool:
-        key, now = (principal, session), self._clock.monotonic()
-        if now - self._typing.get(key, -TYPING_SECONDS) < TYPING_SECONDS:
-            return False
-        self._typing[key] = now
-        self._typing.move_to_end(key)
-        if len(self._typing) > MAX_TYPING:
-            self._typing.popitem(last=False)
-        return True
+    def _is_repeated(self, principal: str, about: str, result: str) -> bool:
+        """Whether there is a row already that says the same of the last ``REPEAT_SECONDS``."""
+        key, now = (principal, about, result), self._clock.monotonic()
+        if now - self._repeating.get(key, -REPEAT_SECONDS) < REPEAT_SECONDS:
+            return True
+        self._repeating[key] = now
+        self._repeating.move_to_end(key)
+        if len(self._repeating) > MAX_REPEATING:
+            self._repeating.popitem(last=False)
+        return False
 
 
 def _digest(command: Command[Any]) -> str:

@@ -61,6 +61,7 @@ def build_core(parts: Parts) -> Core:
     lookup = Lookup(table, records, streams, computer)
     executions = ExecutionPart(
         computer=computer,
+        sessions=lookup,
         database=parts.database,
         bus=parts.bus,
         streams=streams,

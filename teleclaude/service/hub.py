@@ -124,8 +124,8 @@ class Service:
         try:
             if self._closed:
                 raise UnavailableError("the daemon is stopping; try again once it is back")
-            authorise(principal, command)
             self._limits.admit(principal, command.operation)
+            authorise(principal, command)
             yield
         except TeleclaudeError as error:
             code = error.code
@@ -219,6 +219,7 @@ class Service:
 
     @asynccontextmanager
     async def follow_output(self, principal: Principal, request: Command[Any]) -> AsyncIterator[OutputFollower]:
+        self._limits.admit(principal, request.operation)
         try:
             authorise(principal, request)
         except ForbiddenError as error:
@@ -237,6 +238,7 @@ class Service:
     async def follow_events(
         self, principal: Principal, after: int | None = None, sessions: frozenset[str] | None = None
     ) -> AsyncIterator[AsyncIterator[Event]]:
+        self._limits.admit(principal, FOLLOW_EVENTS)
         try:
             require_verb(principal, FOLLOW_EVENTS)
         except ForbiddenError as error:
@@ -253,6 +255,15 @@ class Service:
 
     def note_refused(self, name: str, operation: str, result: str) -> None:
         self._audit.note_refused(name, operation, result)
+
+    def admit(self, principal: Principal, operation: str, *, whole: bool = False) -> None:
+        self._limits.admit(principal, operation)
+        if whole and principal.sessions is not None:
+            self._audit.note_denied(principal, operation, ForbiddenError.code)
+            raise ForbiddenError(
+                f"{principal.name} is for some sessions only, and {operation} shows the whole daemon",
+                operation=operation,
+            )
 
     async def readiness(self) -> Readiness:
         return await self._health.readiness()

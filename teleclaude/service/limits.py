@@ -20,7 +20,7 @@ MAX_SESSIONS = 50
 MAX_PRINCIPALS = 10_000
 """Buckets kept; the one longest unused goes first, by when it is full again anyway."""
 
-STARTS = frozenset({"session.create", "session.restart", "session.adopt", "execution.start"})
+STARTS = frozenset({"session.create", "session.restart", "session.adopt", "execution.start", "plan.start"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from teleclaude.service.executions.live import ExecutionTable, LiveExecution, Ru
 from teleclaude.service.executions.lookup import ExecutionLookup, FoundExecution
 from teleclaude.service.executions.records import ExecutionRecords
 from teleclaude.service.ids import new_id
+from teleclaude.service.lookup import Lookup
 from teleclaude.service.settings import Settings
 from teleclaude.service.specs import check_directory, check_env
 from teleclaude.streams import StreamStore
@@ -46,6 +47,7 @@ class Executions:
         computer: str,
         table: ExecutionTable,
         lookup: ExecutionLookup,
+        sessions: Lookup,
         records: ExecutionRecords,
         streams: StreamStore,
         keeper: Keeper,
@@ -57,6 +59,7 @@ class Executions:
         self._computer = computer
         self._table = table
         self._lookup = lookup
+        self._sessions = sessions
         self._records = records
         self._streams = streams
         self._keeper = keeper
@@ -131,10 +134,14 @@ class Executions:
         return self._view(found.live)
 
     async def list(self, principal: Principal, command: wire.ListExecutions) -> ExecutionList:
+        session_id: str | None = None
+        if command.session is not None:
+            found = await self._sessions.find(principal, command.session, operation=command.operation)
+            session_id = found.session.id
         stored: list[Execution] = []
         for _ in range(CONSISTENT_READS):
             stored = await self._records.select(
-                status=command.status, session_id=command.session, tag=command.tag, limit=command.limit
+                status=command.status, session_id=session_id, tag=command.tag, limit=command.limit
             )
             if all(self._table.find(one.id) is not None for one in stored if one.outcome is None):
                 break  # none ended between the read and now, so the list shows one moment

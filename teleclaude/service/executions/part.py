@@ -24,6 +24,7 @@ from teleclaude.service.executions.policy import cgroups_of, command_environment
 from teleclaude.service.executions.records import ExecutionRecords
 from teleclaude.service.executions.recovery import recover
 from teleclaude.service.executions.retention import Retention
+from teleclaude.service.lookup import Lookup
 from teleclaude.service.metrics import Reading
 from teleclaude.service.settings import Settings
 from teleclaude.store import Database
@@ -46,6 +47,7 @@ class ExecutionPart:
         self,
         *,
         computer: str,
+        sessions: Lookup,
         database: Database,
         bus: Bus,
         streams: StreamStore,
@@ -73,6 +75,7 @@ class ExecutionPart:
             computer=computer,
             table=self.table,
             lookup=self.lookup,
+            sessions=sessions,
             records=self.records,
             streams=streams,
             keeper=self.keeper,

@@ -7,6 +7,7 @@ from typing import Any
 from teleclaude.errors import ConflictError
 from teleclaude.model import HandedOff, Principal, Session, is_name
 from teleclaude.model.handoff import Claim, Supersede
+from teleclaude.service.access import covers
 from teleclaude.service.handoff.keeper import Keeper
 from teleclaude.service.records import Records
 from teleclaude.service.remote import NODE, Destination, Remote
@@ -59,7 +60,7 @@ class Relay:
         self._records = records
 
     async def destination(self, principal: Principal, command: Command[Any]) -> Destination | None:
-        """Where a session is that was here once; None for everything else.
+        """Where a session is that was here once; None for everything else, and for what the principal may not know of.
 
         Raises ``ConflictError`` for another computer: it does better to ask there itself, and is told where.
         """
@@ -68,7 +69,7 @@ class Relay:
         if not self._ownerships.any_elsewhere:
             return None
         session = await self._ended(command.id.rpartition("/")[2])
-        if session is None or not isinstance(session.state, HandedOff):
+        if session is None or not isinstance(session.state, HandedOff) or not covers(principal, session.id):
             return None
         state = session.state
         if principal.name.startswith(NODE):

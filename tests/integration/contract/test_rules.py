@@ -106,6 +106,15 @@ async def test_a_post_without_needs_comes_without_body(api: Api) -> None:
     assert (await api.ask("POST", f"/sessions/{reply.json['id']}/restart")).status == 200
 
 
+async def test_a_post_without_fields_takes_an_empty_object(api: Api) -> None:
+    cat = await api.run("cat", stdin=True, wait_ms=0)
+    for name in ("pause", "resume", "close-stdin"):
+        assert (await api.ask("POST", f"/executions/{cat['id']}/{name}", {})).status == 200
+    assert await api.refused("POST", f"/executions/{cat['id']}/cancel", {"grace_ms": 1}) == (422, "invalid")
+    assert await api.refused("POST", f"/executions/{cat['id']}/cancel", raw=b"[]") == (422, "invalid")
+    assert await api.refused("POST", f"/executions/{cat['id']}/cancel", raw=b"{") == (400, "malformed")
+
+
 async def test_an_unknown_path_is_not_found(api: Api) -> None:
     for path in ("/nothing", "/sessions/a/nothing", "/executions/a/nothing"):
         assert await api.refused("GET", path) == (404, "not_found")

@@ -222,6 +222,9 @@ class MemoryHub:
     async def readiness(self) -> Readiness:
         return Readiness(self.checks)
 
+    def admit(self, principal: Principal, operation: str, *, whole: bool = False) -> None:
+        pass
+
     def metrics(self) -> bytes:
         return b"# TYPE teleclaude_up gauge\nteleclaude_up 1\n"
 

@@ -91,3 +91,5 @@ async def test_too_many_calls_are_told_when_to_come_back() -> None:
         assert seen[429] > 0
         assert set(seen) == {200, 429}
         assert (await client.get("/sessions"))["sessions"] == []
+        # What was refused so often fills neither the log nor the disk.
+        assert [entry["result"] for entry in await entries(client)] == ["ok", "limit"]

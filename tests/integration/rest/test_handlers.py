@@ -35,6 +35,7 @@ async def test_create_answers_201_with_the_place_of_the_session(served: Served) 
 async def test_a_post_whose_fields_are_all_optional_needs_no_body(served: Served) -> None:
     assert (await served.json("POST", "/sessions"))[0] == 201
     assert (await served.json("POST", "/sessions/session-1/restart"))[0] == 200
+    assert (await served.json("POST", "/sessions/session-1/restart", {}))[0] == 200
 
 
 async def test_everybody_on_the_unix_socket_is_the_owner(served: Served) -> None:

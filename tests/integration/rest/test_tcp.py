@@ -153,8 +153,40 @@ async def test_a_token_for_one_session_knows_no_other(outside: Outside) -> None:
         assert await outside.code("GET", "/v1/sessions/other", token=token) == (404, "not_found")
         assert await outside.code("GET", "/v1/sessions/other/output", token=token) == (404, "not_found")
         assert await outside.code("POST", "/v1/sessions", token=token, json={}) == (403, "forbidden")
+        for path in ("metrics", "ready"):
+            assert await outside.code("GET", f"/v1/{path}", token=token) == (403, "forbidden")
         for name in ("mine", "other"):
             await client.delete(f"/sessions/{name}?purge=true")
+    await outside.revoke("scoped")
+
+
+async def test_a_token_for_one_session_has_its_cells_and_no_other_execution(outside: Outside) -> None:
+    async with Client(outside.daemon.socket) as client:
+        await client.new(kind="python", name="mine")
+        await client.new(kind="python", name="other")
+        token = await outside.new_token("scoped", sessions=["mine"])
+        made = await outside.ask(
+            "POST", "/v1/sessions/mine/executions", token=token, json={"code": "print(6 * 7)", "wait_ms": 20_000}
+        )
+        cell = made[1]["id"]
+        assert (await outside.ask("GET", f"/v1/executions/{cell}", token=token))[1]["status"] == "completed"
+        assert (await outside.ask("GET", f"/v1/executions/{cell}/output", token=token))[1] == b"42\n"
+        listed = (await outside.ask("GET", "/v1/executions?session=mine", token=token))[1]["executions"]
+        assert [execution["id"] for execution in listed] == [cell]
+        there = await client.post("/sessions/other/executions", {"code": "1", "wait_ms": 20_000})
+        command = await client.post("/executions", {"argv": ["true"], "wait_ms": 10_000})
+        for hidden in (there["id"], command["id"]):
+            for path in ("", "/output", "/stream", "/record"):
+                found = await outside.code("GET", f"/v1/executions/{hidden}{path}", token=token)
+                assert found == (404, "not_found"), path
+            cancel = outside.code("POST", f"/v1/executions/{hidden}/cancel", token=token)
+            assert await cancel == (404, "not_found")
+        for path in ("executions", "plans", "audit", "computers"):
+            assert await outside.code("GET", f"/v1/{path}", token=token) == (403, "forbidden")
+        assert await outside.code("GET", "/v1/executions?session=other", token=token) == (404, "not_found")
+        assert await outside.code("GET", "/v1/executions?session=nobody") == (404, "not_found")
+        for name in ("mine", "other"):
+            await client.delete(f"/sessions/{name}?purge=true&grace_ms=0")
     await outside.revoke("scoped")
 
 
