@@ -76,6 +76,20 @@ async def _looks(scene: Stage) -> None:
     await scene.fake.until(lambda: [m for m in scene.fake.messages(topic=_topic(scene)) if "photo" in m.content], 30)
 
 
+async def _runs(scene: Stage) -> None:
+    await scene.ann.says("/run echo by itself; exit 3", chat=scene.group)
+    await scene.fake.until(lambda: scene.fake.messages("by itself"), PATIENCE_SECONDS)
+
+
+async def _sends_a_file(scene: Stage) -> None:
+    await scene.ann.uploads("notes.txt", b"remember the milk\n", topic=_topic(scene))
+    await scene.fake.until(lambda: _newest_buttons(scene, "notes"), PATIENCE_SECONDS)
+
+
+def _newest_buttons(scene: Stage, text: str) -> list[Message]:
+    return [message for message in scene.fake.messages(text, topic=_topic(scene)) if message.buttons]
+
+
 async def _is_a_stranger(scene: Stage) -> None:
     eve = scene.fake.user(66, "Eve")
     before = len(scene.fake.messages(topic=GENERAL))
@@ -107,6 +121,8 @@ SCENES = (
     Scene("what she writes there is typed, and the output comes back", _types),
     Scene("a question on the screen has buttons", _is_asked),
     Scene("she looks at the terminal", _looks),
+    Scene("a command is run once, by itself", _runs),
+    Scene("a file she sends is offered to the program", _sends_a_file),
     Scene("a stranger gets no answer", _is_a_stranger),
     Scene("the session ends, and so does its topic", _ends),
 )

@@ -10,6 +10,7 @@ from teleclaude.testing.telegram.recorder import Call, Deed, Entry
 from teleclaude.testing.telegram.world import World
 
 _SENDS = {"sendMessage": "", "sendPhoto": "photo", "sendDocument": "document", "sendVoice": "voice note"}
+_FILES = {"uploads": "document", "sends_photo": "photo", "voice": "voice note"}
 _EDITS = frozenset({"editMessageText", "editMessageCaption", "editMessageMedia", "editMessageReplyMarkup"})
 _TOPICS = {"closeForumTopic": "closes", "reopenForumTopic": "reopens", "deleteForumTopic": "deletes"}
 INDENT = " " * 10
@@ -65,7 +66,7 @@ def _small(method: str, params: dict[str, Any], where: str) -> str | None:
 def _text(head: str, what: str, params: dict[str, Any]) -> list[str]:
     text = str(params.get("text") or params.get("caption") or "")
     first, *rest = text.split("\n")
-    lines = [f"{head}{f'[{what}] ' if what else ''}{first}", *rest]
+    lines = [f"{head}{f'[{what}] ' if what else ''}{first}".rstrip(), *rest]
     markup = params.get("reply_markup")
     rows = markup.get("inline_keyboard", []) if isinstance(markup, dict) else []
     return lines + ["".join(f"[{button['text']}] " for button in row).rstrip() for row in rows]
@@ -89,7 +90,7 @@ def _doing(action: str, args: dict[str, Any], where: str) -> str:
         case "presses":
             return f"presses [{args['button']}]"
         case "uploads" | "sends_photo" | "voice":
-            return f"→ {where}: [{action.removeprefix('sends_')}] {args.get('name', '')}".rstrip()
+            return f"→ {where}: [{_FILES[action]}] {args.get('name', '')}".rstrip()
         case "creates_topic":
             return f"makes the topic “{args['name']}”"
         case "closes_topic" | "reopens_topic" | "deletes_topic":
