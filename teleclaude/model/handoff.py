@@ -299,6 +299,9 @@ def _supersede(row: Row, sender: str, claim: Claim) -> Step:
     noted = (Sent(sender, Noted(claim)),)
     if mine == claim:
         return Step(row, noted)
+    if claim.computer == row.me and row.owns:
+        # The others remember more than this computer, whose records were lost.
+        return Step(replace(row, claim=claim), noted)
     was_here = mine is not None and mine.computer == row.me
     believed = {mine.computer} if mine is not None else set()
     if row.released is not None:

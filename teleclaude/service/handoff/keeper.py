@@ -123,6 +123,8 @@ class Keeper:
                 delay = min(2 * delay, LAST_DELAY_SECONDS)
 
     async def _try(self, session_id: str, sent: Sent) -> None:
+        if self._is_offline(sent.to):
+            return
         try:
             message, reason = await messages.ask(self._fabric(), session_id, sent)
             if reason and session_id in self._waiting:
@@ -131,6 +133,12 @@ class Keeper:
                 await self.receive(session_id, sent.to, message)
         except TeleclaudeError as error:
             log.info("handoff_waits", session_id=session_id, computer=sent.to, error=str(error))
+
+    def _is_offline(self, computer: str) -> bool:
+        """Whether it is known to be away; nothing is sent then, and nothing logged again and again."""
+        fabric = self._fabric()
+        peers = fabric.peers() if fabric is not None else ()
+        return any(peer.name == computer and not peer.is_online for peer in peers)
 
     # What came in
 
@@ -223,7 +231,7 @@ class Keeper:
             live.stream.thaw()
             if pane is None:
                 await self._terminals.finish_kept(live)
-        live.tell()
+            live.tell()
         log.info("session_kept", session_id=session_id, computer=other, epoch=claim.epoch)
         self._settle(session_id, Outcome(False, claim.epoch, other, self._reasons.get(session_id, "")))
 
@@ -253,6 +261,10 @@ class Keeper:
                 )
             if handoff.due(ownership.row):
                 self.drive(session_id)
+            live = self._table.find(session_id)
+            if live is not None and live.is_released and ownership.row.released is None:
+                async with live.lifecycle:
+                    await self._terminals.finish_kept(live)
 
     async def _clear_up(self, session_id: str) -> None:
         while True:

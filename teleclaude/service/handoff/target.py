@@ -318,12 +318,12 @@ class Target:
     async def give_up_old(self) -> None:
         """Throw away what nobody went on with."""
         for id_ in await asyncio.to_thread(self._staging.expired):
-            for session_id, ownership in self._ownerships:
-                prepared = ownership.row.prepared
-                if prepared is not None and prepared.id == id_:
-                    async with self._ownerships.turn(session_id):
-                        row = replace(ownership.row, prepared=None)
-                        await self._ownerships.write(session_id, replace(ownership, row=row))
+            for session_id, _ in self._ownerships:
+                async with self._ownerships.turn(session_id):
+                    known = self._ownerships.known(session_id)
+                    if known is not None and known.row.prepared is not None and known.row.prepared.id == id_:
+                        row = replace(known.row, prepared=None)
+                        await self._ownerships.write(session_id, replace(known, row=row))
             await self._discard(id_)
 
     def _require_room(self, session_id: str, name: str, operation: str) -> None:

@@ -152,3 +152,8 @@ def test_of_two_that_were_forced_at_once_the_names_decide() -> None:
 def test_verdicts_are_bounded() -> None:
     row = Row("barn", verdicts=tuple(Verdict(f"H{n}", False, n) for n in range(MAX_VERDICTS)))
     assert len(receive(row, "anvil", Offer("X", 99)).row.verdicts) == MAX_VERDICTS
+
+
+def test_an_owner_who_forgot_his_epoch_is_reminded() -> None:
+    step = receive(OWNER, "barn", Supersede(Claim(9, "anvil")))
+    assert (step.row.claim, step.row.owns, step.effects) == (Claim(9, "anvil"), True, ())

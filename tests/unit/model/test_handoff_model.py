@@ -70,6 +70,16 @@ class Handing(RuleBasedStateMachine):
             self.world.act(self.name(index))
         self.world.flow(flow, slow=self.name(index))
 
+    @rule(index=places, acts=st.integers(1, 2), flow=st.integers(1, 3))
+    def stumble(self, index: int, acts: int, flow: int) -> None:
+        """It stops amid its acts, while what it did already has its effect."""
+        name = self.name(index)
+        for _ in range(acts):
+            self.world.act(name)
+        self.world.flow(flow, slow=name)
+        self.world.crash(name)
+        self.world.restart(name)
+
     @rule(place=places)
     @precondition(lambda self: self.world.network)
     def lose(self, place: int) -> None:
