@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
+from teleclaude.testing.telegram import FakeBotApi
 from tests.integration.assist.conftest import dialog
+from tests.support.daemon import daemon_process
 
 
 async def test_the_conversation_goes_as_announced() -> None:
@@ -19,20 +20,28 @@ async def test_the_conversation_goes_as_announced() -> None:
     assert "did not happen" not in demo.text
 
 
-async def test_the_doctor_walks_from_an_update_to_a_terminal_and_back(tmp_path: Path) -> None:
-    token = tmp_path / "bot-token"
-    token.write_text("123456:fake-token-of-nobody")
-    token.chmod(0o600)
-    section = {"enabled": True, "token_file": str(token), "chat_id": -1, "users": {"7": "owner"}}
-    config = tmp_path / "c.yml"
-    config.write_text(json.dumps({"telegram": section | {"base_url": "http://127.0.0.1:9/bot"}}))
-    environ = {
-        "TELECLAUDE_STATE_DIR": str(tmp_path / "s"),
-        "TELECLAUDE_RUNTIME_DIR": str(tmp_path / "r"),
-        "TELECLAUDE_CONFIG": str(config),
-    }
-    async with dialog(environ, "doctor", "--echo", "--json") as doctor:
-        await doctor.end()
-    found = {row["about"]: row for row in json.loads(doctor.text)["findings"]}
-    assert found["telegram rehearsal"]["level"] == "ok", found
-    assert found["telegram echo"]["level"] == "unknown"
+async def test_the_doctor_walks_from_an_update_to_a_terminal_and_back(fake: FakeBotApi) -> None:
+    """First by itself on a stage of its own, then with the user's daemon and a person at both ends."""
+    ann = fake.user(7, "Ann")
+    group = fake.add_forum("Work", members=[ann])
+    async with daemon_process(start=False) as daemon:
+        token = daemon.home / "bot-token"
+        token.write_text(fake.token)
+        token.chmod(0o600)
+        section = {"enabled": True, "token_file": str(token), "chat_id": group.id, "users": {"7": "owner"}}
+        urls = {"base_url": fake.base_url, "base_file_url": fake.base_file_url}
+        config = daemon.home / "config/teleclaude/config.yml"
+        config.parent.mkdir(parents=True)
+        config.write_text(json.dumps({"telegram": section | urls}))
+        await daemon.start()
+        async with dialog(daemon.environ, "doctor", "--echo") as doctor:
+            await doctor.until("ok    telegram rehearsal")
+            asked = await doctor.until("In Telegram, open the topic")
+            name, there = asked.split()[5], asked.split()[-1]
+            topic = await fake.until(lambda: fake.topic(name), 10)
+            await ann.says(there, topic=topic)
+            await doctor.until("It has arrived")
+            answers = await fake.until(lambda: fake.messages("The answer is", topic=topic), 10)
+            await doctor.type(answers[-1].shown.partition("The answer is ")[2].split()[0])
+            await doctor.until("ok    telegram echo")
+            assert await doctor.end() == 0, doctor.text

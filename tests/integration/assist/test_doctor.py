@@ -20,7 +20,6 @@ async def findings(environ: dict[str, str], *words: str) -> tuple[int, dict[str,
 
 async def test_all_is_well() -> None:
     async with daemon_process() as daemon:
-        await daemon.start() if not daemon.socket.exists() else None
         code, found = await findings(daemon.environ)
         assert code == 0, found
         assert found["daemon"]["level"] == "ok"
