@@ -7,7 +7,7 @@ from typing import cast
 from aiohttp import web
 
 from teleclaude.wire import executions, plans, sessions
-from teleclaude_rest import execution_record, handlers, sse, stream
+from teleclaude_rest import execution_record, handlers, sse, stream, texts
 from teleclaude_rest.exchange import Exchange
 from teleclaude_rest.route import PREFIX, Media, Route
 
@@ -77,6 +77,7 @@ EXECUTION_ROUTES: tuple[Route, ...] = (
         (Media(handlers.BYTES), Media("text/plain")),
         command=sessions.ReadOutput,
         query=("stream", "from", "limit", "wait_ms", "format"),
+        details=f"{texts.STREAMS}\n\n{texts.OUTPUT}",
         headers=handlers.OFFSETS,
     ),
     Route(
@@ -87,6 +88,7 @@ EXECUTION_ROUTES: tuple[Route, ...] = (
         (Media(sse.MEDIA),),
         command=sessions.FollowOutput,
         query=("stream", "from", "format", "mode"),
+        details=f"{texts.STREAMS}\n\n{texts.STREAM}",
         resumes=True,
     ),
     Route(

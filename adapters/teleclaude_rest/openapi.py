@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from dataclasses import fields
 from inspect import cleandoc
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from teleclaude import __version__
 from teleclaude.errors import ERRORS_BY_CODE
+from teleclaude.events import Fact
 from teleclaude.wire import jsonio
 from teleclaude.wire.base import Command
 from teleclaude_rest.binding import wire_names
@@ -22,6 +24,8 @@ REFERENCE = "#/components/schemas/{model}"
 
 PROBLEM: dict[str, Any] = {
     "type": "object",
+    "description": "What went wrong. Branch on `code`; `detail` is for people and says what to do. The usual statuses: "
+    + ", ".join(f"`{code}` {error.status}" for code, error in sorted(ERRORS_BY_CODE.items())),
     "required": ["type", "title", "status", "detail", "code", "operation"],
     "properties": {
         "type": {"type": "string"},
@@ -30,29 +34,36 @@ PROBLEM: dict[str, Any] = {
         "detail": {"type": "string"},
         "code": {"type": "string", "enum": sorted(ERRORS_BY_CODE)},
         "operation": {"type": "string"},
+        "start": {"type": "integer", "description": "With `gap`: the oldest offset or number that is kept."},
+        "retry_after_ms": {"type": "integer", "description": "With `limit`, as `Retry-After` in seconds."},
     },
 }
 
+RETRY_AFTER: dict[str, Any] = {"description": "Seconds to wait, where that is known.", "schema": {"type": "integer"}}
 
 INTRODUCTION = """\
 One set of objects on every surface: HTTP, server-sent events, WebSocket.
 
 - By unix socket you are the owner. By TCP show a token: `Authorization: Bearer TOKEN`; a page's WebSocket shows it in \
 its first message: `{"type": "auth", "token": TOKEN}`, within 5 s.
-- `{id}` is an id or a name. Sizes are bytes, `_ms` are whole milliseconds, times are RFC 3339 in UTC.
+- `{id}` is an id or a name, on another computer `computer%2Fname`.
+- Sizes are bytes, `_ms` are whole milliseconds, times are RFC 3339 in UTC.
 - Errors are `application/problem+json`; branch on `code`. After `indeterminate` look before you try again.
 - A POST repeated with the same `Idempotency-Key` within 24 h gets the first reply and does nothing again.
 - Unknown fields, wrong types, duplicate keys and numbers out of range are refused, never ignored.
 """
 
+FACTS = sorted(get_args(Fact), key=lambda fact: str(fact.type))
+
 EVENT: dict[str, Any] = {
     "type": "object",
-    "description": "The data of one server-sent event of /v1/events; its id is seq.",
+    "description": "The data of one server-sent event of /v1/events; its id is seq. `data` by `type`: "
+    + ", ".join(f"`{fact.type} {{{', '.join(field.name for field in fields(fact))}}}`" for fact in FACTS),
     "required": ["seq", "at", "type", "session_id", "execution_id", "data"],
     "properties": {
         "seq": {"type": "integer"},
         "at": {"type": "string", "format": "date-time"},
-        "type": {"type": "string"},
+        "type": {"type": "string", "enum": [fact.type for fact in FACTS]},
         "session_id": {"type": ["string", "null"]},
         "execution_id": {"type": ["string", "null"]},
         "data": {"type": "object"},
@@ -117,15 +128,24 @@ def _operation(route: Route, schemas: dict[Any, Any], components: dict[str, Any]
         media.mime: {"schema": {} if media.model is None else schemas[media.model, "serialization"]}
         for media in route.replies
     }
-    problem = {"content": {"application/problem+json": {"schema": {"$ref": REFERENCE.format(model="Problem")}}}}
+    problem = {
+        "headers": {"Retry-After": RETRY_AFTER},
+        "content": {"application/problem+json": {"schema": {"$ref": REFERENCE.format(model="Problem")}}},
+    }
     good: dict[str, Any] = {"description": route.summary, "content": content}
     if route.headers:
         good["headers"] = {name: {"schema": {"type": "string"}} for name in route.headers}
     described["responses"] = {
         str(route.status): good,
+        **({str(route.other_status): _also(good, problem)} if route.other_status is not None else {}),
         "default": {"description": "What went wrong and what to do", **problem},
     }
     return described
+
+
+def _also(good: dict[str, Any], problem: dict[str, Any]) -> dict[str, Any]:
+    """A status under which the route's own object may come, and a problem."""
+    return {**good, "content": {**good["content"], **problem["content"]}}
 
 
 def _details(route: Route) -> str:

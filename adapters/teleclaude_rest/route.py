@@ -54,6 +54,8 @@ class Route:
     query: tuple[str, ...] = ()
     options: type[BaseModel] | None = None
     status: int = 200
+    other_status: int | None = None
+    """Another one that the same object may come with."""
     prefix: str = PREFIX
     bare: bool = False
     whole: bool = False

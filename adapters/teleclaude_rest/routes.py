@@ -49,6 +49,7 @@ ROUTES: tuple[Route, ...] = (
         "Does every part serve",
         (Media(handlers.JSON, handlers.ReadyView),),
         bare=True,
+        other_status=503,
         whole=True,
         details=texts.READY,
     ),

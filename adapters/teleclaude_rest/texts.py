@@ -6,7 +6,7 @@ Answered within 2 s. Not for a token that is for some sessions only."""
 CREATE = """\
 `command`: a text is run by the shell, an array as it is, none is the shell itself; or `agent`, a profile of
 `/v1/agents`, with a `prompt`. `cwd` is an absolute path. Without `name` it gets one; names are unique among the live
-sessions of a computer. `computer` starts it on another one, whose sessions are addressed as `computer%2Fname` from then on."""
+sessions of a computer. `computer` starts it on another one: address it as `computer%2Fname` from then on."""
 
 CLOSE = """\
 Ends it (HUP, and KILL after `grace_ms`) and answers its last state; record and output stay until retention takes them,
@@ -47,6 +47,10 @@ STREAM = """\
 `id:` is the offset to go on from; send it as `Last-Event-ID` after a broken connection. `from` defaults to the end.
 Events: `output {from, to, b64}` (with `format=text`: `text`), `gap {from, to, bytes, reason}`, `state {state}`,
 `exit {state, code, signal, at, reason}` (the last one), `handed_off {computer, session_id, epoch}`."""
+
+STREAMS = """\
+`stream` is `stdout`, the default, or `stderr`; or `order`: a line of JSON for each run of bytes that one of them had to
+itself, empty when only one was used. A Python cell's expression is in `result`, what it prints in `stdout`."""
 
 OUTPUT = """\
 `from` defaults to the oldest kept byte, `-N` is the last N. Past the end: empty. Below retention: 410 `gap` with

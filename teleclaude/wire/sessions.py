@@ -356,7 +356,7 @@ class ScreenView(View):
 
 
 class ReadScreen(Command[Screen]):
-    """Answers the model's ``Screen``; a surface renders it as JSON, text, ANSI or PNG."""
+    """What the terminal shows. Output followed from ``offset`` skips nothing, and repeats nothing if it is ``exact``."""
 
     operation = "session.screen"
     role = Role.VIEWER
@@ -376,9 +376,7 @@ class RenderScreen(Command[bytes]):
 
 
 class ReadOutput(Command[Chunk]):
-    """Bytes of a stream from an offset. ``from`` None is the oldest kept byte, ``-N`` the last N; ``format`` text
-    removes escapes and puts UTF-8 of the text into ``data``.
-    """
+    """Bytes of a stream from an offset; ``format`` text removes escapes and gives the text as UTF-8."""
 
     operation = "output.read"
     role = Role.VIEWER
@@ -408,8 +406,6 @@ class SearchReply(View):
 
 
 class SearchOutput(Command[SearchReply]):
-    """The lines that hold ``text`` or a match of ``regex``, as ``format=text`` has them, oldest first."""
-
     operation = "output.search"
     role = Role.VIEWER
     mutates = False
@@ -428,7 +424,7 @@ class SearchOutput(Command[SearchReply]):
 
 
 class FollowOutput(Command[None]):
-    """A live cursor on a stream; ``from`` None is its end."""
+    """A live cursor on a stream."""
 
     operation = "output.follow"
     role = Role.VIEWER

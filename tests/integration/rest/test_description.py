@@ -46,10 +46,6 @@ about authentication, which the matrix of roles covers; ``not_a_server_error``, 
 out of the routes are those whose reply does not end, or is no HTTP: they have tests of their own.
 """
 
-ROLES = ("viewer", "operator", "owner")
-ALL = list(HealthCheck)
-AWAY = ("tmux.adopt",)
-
 SHORT = {"wait_ms": 20, "timeout_ms": 20, "grace_ms": 0}
 """Waiting as long as the description allows would take days."""
 

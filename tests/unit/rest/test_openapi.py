@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from teleclaude_rest.docs import render
 from teleclaude_rest.openapi import Description, describe
@@ -26,6 +27,11 @@ def references(value: object) -> Iterator[str]:
     elif isinstance(value, list):
         for inner in value:
             yield from references(inner)
+
+
+def test_it_is_a_document_of_its_kind(document: dict[str, Any]) -> None:
+    """By the schema that the OpenAPI initiative publishes for version 3.1."""
+    assert list(OpenAPIV31SpecValidator(document).iter_errors()) == []
 
 
 def test_every_route_is_described(document: dict[str, Any]) -> None:
@@ -100,6 +106,12 @@ def test_what_types_cannot_say_is_told(document: dict[str, Any]) -> None:
             "Teleclaude-To",
             "Teleclaude-End",
         }
+    ready = document["paths"]["/v1/ready"]["get"]["responses"]
+    assert ready["503"]["content"]["application/json"] == ready["200"]["content"]["application/json"]
+    schemas = document["components"]["schemas"]
+    assert "`session.exit {state, code, signal, at, reason, offset}`" in schemas["Event"]["description"]
+    assert {"plan.exit", "output.gap"} < set(schemas["Event"]["properties"]["type"]["enum"])
+    assert "`gap` 410" in schemas["Problem"]["description"]
     assert "offset to go on from" in document["paths"]["/v1/sessions/{id}/stream"]["get"]["description"]
 
 
