@@ -21,6 +21,12 @@ GRACE_SECONDS = 2.0
 
 _PROC = Path("/proc")
 
+_OLD_SECONDS = 10.0
+"""A process that has been somebody else's for so long stays somebody else's."""
+
+_foreign: dict[str, set[int]] = {}
+"""Per mark: ids of old processes of others. Most of what a machine runs are these, so they are looked at once."""
+
 
 @dataclass(frozen=True, slots=True)
 class Process:
@@ -90,17 +96,18 @@ def _processes(mark: str) -> frozenset[Process]:
         children = psutil.Process().children(recursive=True)
         return frozenset(Process(child.pid, int(child.create_time()), child.name()) for child in children)
     wanted = f"{MARK}={mark}".encode()
-    pids = [path.name for path in _PROC.iterdir() if path.name.isdigit()]
-    stats = {int(pid): stat for pid in pids if (stat := _read_stat(pid))}
+    with os.scandir(_PROC) as entries:
+        pids = {int(entry.name) for entry in entries if entry.name.isdigit()}
+    foreign = _foreign[mark] = _foreign.get(mark, set()) & pids
+    stats = {pid: stat for pid in pids - foreign if (stat := _read_stat(pid))}
     family = _descendants(os.getpid(), {pid: parent for pid, (parent, _) in stats.items()})
-    return frozenset(
-        Process(pid, started, _command_line(pid))
-        for pid, (_, started) in stats.items()
-        if pid != os.getpid() and (pid in family or wanted in _read(f"{pid}/environ").split(b"\0"))
-    )
+    ours = {pid for pid in stats if pid in family or wanted in _read(f"{pid}/environ").split(b"\0")}
+    old = (time.clock_gettime(time.CLOCK_BOOTTIME) - _OLD_SECONDS) * os.sysconf("SC_CLK_TCK")
+    foreign.update(pid for pid in stats.keys() - ours if stats[pid][1] < old)
+    return frozenset(Process(pid, stats[pid][1], _command_line(pid)) for pid in ours - {os.getpid()})
 
 
-def _read_stat(pid: str) -> tuple[int, int] | None:
+def _read_stat(pid: int) -> tuple[int, int] | None:
     """Parent and start time (proc(5), fields 4 and 22); the command name before them may hold any character."""
     fields = _read(f"{pid}/stat").rpartition(b")")[2].split()
     return (int(fields[1]), int(fields[19])) if fields else None
