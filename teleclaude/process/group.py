@@ -22,6 +22,7 @@ from teleclaude.process.orphans import is_subreaper, reap
 from teleclaude.process.proctable import (
     STOPPED_STATES,
     ProcessStat,
+    adopted_children,
     all_processes,
     child_lister,
     has_variable,
@@ -41,6 +42,7 @@ KILL_SECONDS = 5.0
 _EASE_SECONDS = 0.15
 _FIRST_POLL_SECONDS = 0.002
 _POLL_SECONDS = 0.05
+_GLANCE_PROCESSES = 16
 
 
 class ProcessGroup:
@@ -90,7 +92,27 @@ class ProcessGroup:
 
     async def wait_empty(self, timeout: float) -> bool:
         """Wait until no member lives; False after ``timeout`` seconds."""
-        return not await self._until(self._survivors, lambda left: not left, timeout)
+        return self.is_plainly_empty() or not await self._until(self._survivors, lambda left: not left, timeout)
+
+    def is_plainly_empty(self) -> bool:
+        """Whether a glance shows that no member lives; False means that it takes a closer look.
+
+        A leader that has ended has no children any more: they are its subreaper's, which is us, and so its first
+        thread's. Who is alive descends from one of those. So when that thread's children are the leader and some that
+        are known to be strangers, nobody is. The list may miss somebody while another one is reaped, so it is read
+        twice. Reads a few short files of /proc, so it may be called on the loop.
+        """
+        if self._released or self._cgroup is not None or not is_subreaper():
+            return False
+        leader = read_stat(self.leader.pid)
+        return leader is not None and leader.has_ended and self._sees_strangers_only() and self._sees_strangers_only()
+
+    def _sees_strangers_only(self) -> bool:
+        children = adopted_children()
+        if children is None or len(children) > _GLANCE_PROCESSES:
+            return False
+        others = (read_stat(pid) for pid in children if pid != self.leader.pid)
+        return all(stat is not None and (stat.pid, stat.start_time) in self._strangers for stat in others)
 
     def members(self) -> list[ProcessStat]:
         """Everybody alive now, the leader included. Reads /proc."""

@@ -104,6 +104,17 @@ def child_lister() -> Callable[[int], Iterable[int]]:
     return lambda pid: by_parent.get(pid, ())
 
 
+def adopted_children() -> list[int] | None:
+    """The children of our first thread, with all that a subreaper adopts; None where the kernel does not list them.
+
+    The kernel gives an orphan to the first thread of its subreaper that has not ended: find_new_reaper in its exit.c.
+    """
+    try:
+        return [int(pid) for pid in _read(f"{PROC}/self/task/{os.getpid()}/children").split()]
+    except OSError:
+        return None
+
+
 def _children(pid: int) -> list[int]:
     found: list[int] = []
     # What has ended meanwhile is passed over: its children have a new parent by now and are found there.

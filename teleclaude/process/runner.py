@@ -142,18 +142,14 @@ class Runner:
         return execution
 
     async def _spawn(self, prepared: Prepared) -> tuple[Spawned, ProcessGroup]:
-        loop = asyncio.get_running_loop()
-        starting = loop.run_in_executor(None, self._spawn_blocking, prepared)
         try:
-            result = await asyncio.shield(starting)
+            if self._cgroups is None:
+                # The interpreter waits for the child's exec with its lock held, so a thread would free nobody.
+                result = self._spawn_blocking(prepared)
+            else:
+                result = await self._spawn_in_thread(prepared)
         except asyncio.CancelledError:
             self._breaker.withdrawn()
-            # The thread cannot be stopped, and what it starts must not be left behind: milliseconds, in general.
-            await _see_through(starting)
-            if starting.exception() is None:
-                spawned, group = starting.result()
-                spawned.close()
-                await _see_through(loop.run_in_executor(None, destroy, spawned, group))
             raise
         except UnavailableError:
             self._breaker.failed()
@@ -163,6 +159,20 @@ class Runner:
             raise
         self._breaker.succeeded()
         return result
+
+    async def _spawn_in_thread(self, prepared: Prepared) -> tuple[Spawned, ProcessGroup]:
+        loop = asyncio.get_running_loop()
+        starting = loop.run_in_executor(None, self._spawn_blocking, prepared)
+        try:
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            # The thread cannot be stopped, and what it starts must not be left behind: milliseconds, in general.
+            await _see_through(starting)
+            if starting.exception() is None:
+                spawned, group = starting.result()
+                spawned.close()
+                await _see_through(loop.run_in_executor(None, destroy, spawned, group))
+            raise
 
     def _spawn_blocking(self, prepared: Prepared) -> tuple[Spawned, ProcessGroup]:
         cgroup = self._cgroups.create(prepared.execution_id) if self._cgroups else None

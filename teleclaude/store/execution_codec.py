@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import is_dataclass
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any, get_args
@@ -18,16 +18,15 @@ _STATES: Mapping[str, type] = {state.name: state for state in get_args(Execution
 
 def encode_execution(execution: Execution) -> str:
     """ASCII JSON."""
-    spec = execution.spec
     record = {
         "id": execution.id,
         "computer": execution.computer,
-        "spec": _plain(spec) | ({"env": dict(spec.env)} if isinstance(spec, ExecutionSpec) else {}),
-        "state": {"name": execution.state.name, **asdict(execution.state)},
+        "spec": execution.spec,
+        "state": {"name": execution.state.name, **_members(execution.state)},
         "created_at": execution.created_at,
         "owner": execution.owner,
         "session_id": execution.session_id,
-        "streams": {name: asdict(totals) for name, totals in execution.streams.items()},
+        "streams": dict(execution.streams),
         "tags": execution.tags,
     }
     return json.dumps(record, default=_jsonable, separators=(",", ":"))
@@ -55,16 +54,15 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
 
 
-def _plain(spec: ExecutionSpec | CellSpec) -> dict[str, Any]:
-    if isinstance(spec, CellSpec):
-        return asdict(spec)
-    # asdict copies mappings by their own class, and an environment may be a read-only view.
-    return {name: getattr(spec, name) for name in spec.__dataclass_fields__}
+def _members(value: Any) -> dict[str, object]:
+    return {name: getattr(value, name) for name in value.__dataclass_fields__}
 
 
 def _jsonable(value: object) -> object:
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat()
-    if isinstance(value, Mapping):  # of whatever class: asdict copies a mapping by its own
+    if isinstance(value, Mapping):  # of a class that json does not know
         return dict(value)
+    if is_dataclass(value):
+        return _members(value)
     raise TypeError(f"{type(value).__name__} has no place in a record")

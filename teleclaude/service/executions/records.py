@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -29,10 +28,6 @@ class _Change:
     execution: Execution
     facts: tuple[Fact, ...]
     at: datetime
-
-    def apply(self, connection: sqlite3.Connection) -> list[Event]:
-        executions.save(connection, self.execution)
-        return _append(connection, self.execution, self.facts, self.at)
 
 
 class ExecutionRecords:
@@ -64,7 +59,7 @@ class ExecutionRecords:
         change = _Change(execution, facts, self._clock.now())
 
         def write(connection: sqlite3.Connection) -> list[Event]:
-            return [*_apply_each(connection, earlier), *change.apply(connection)]
+            return _apply(connection, [*earlier, change], needed=execution.id)
 
         try:
             happened = await self._database.write(write, synced=False)
@@ -88,7 +83,7 @@ class ExecutionRecords:
             self._write_soon(changes)
 
     def _write_soon(self, changes: list[_Change]) -> None:
-        self._database.write_soon(lambda connection: _apply_each(connection, changes), self._bus.publish, synced=False)
+        self._database.write_soon(lambda connection: _apply(connection, changes), self._bus.publish, synced=False)
 
     async def delete(self, execution: Execution) -> None:
         self._flush()
@@ -131,12 +126,24 @@ class ExecutionRecords:
         return await self._database.read(lambda connection: executions.of_session(connection, session_id))
 
 
-def _apply_each(connection: sqlite3.Connection, changes: list[_Change]) -> list[Event]:
-    """Each by itself: who has been deleted meanwhile costs the others nothing."""
+def _apply(connection: sqlite3.Connection, changes: list[_Change], needed: str | None = None) -> list[Event]:
+    """The last state of each execution, and all facts in order.
+
+    Who has been deleted meanwhile costs the others nothing; only for the one called ``needed`` that is an error.
+    """
+    latest = {change.execution.id: change.execution for change in changes}
+    deleted = set()
+    for execution in latest.values():
+        try:
+            executions.save(connection, execution)
+        except NotFoundError:
+            if execution.id == needed:
+                raise
+            deleted.add(execution.id)
     found: list[Event] = []
     for change in changes:
-        with suppress(NotFoundError):
-            found += change.apply(connection)
+        if change.execution.id not in deleted:
+            found += _append(connection, change.execution, change.facts, change.at)
     return found
 
 
