@@ -1,5 +1,5 @@
 """Sessions in a Telegram chat: one topic for each."""
 
-from teleclaude_telegram.adapter import TelegramAdapter, adapter
+from teleclaude_telegram.adapter import TelegramAdapter, Timing, adapter
 
-__all__ = ["TelegramAdapter", "adapter"]
+__all__ = ["TelegramAdapter", "Timing", "adapter"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import stat
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -22,7 +23,7 @@ from teleclaude_telegram.desk import Desk
 from teleclaude_telegram.journal import Journal
 from teleclaude_telegram.outbox import Outbox
 from teleclaude_telegram.people import People
-from teleclaude_telegram.plan import GROUP, PRIVATE, Plan
+from teleclaude_telegram.plan import GROUP, PRIVATE, Limits, Plan
 from teleclaude_telegram.poll import DEAF_SECONDS, Poller
 from teleclaude_telegram.room import Room
 from teleclaude_telegram.taps import Taps
@@ -37,17 +38,27 @@ RETRY_SECONDS = 10.0
 DESCRIPTION_CHARS = 256
 
 
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """``limits`` None are those that Telegram publishes for the kind of chat; ``quiet`` ends a turn, in seconds."""
+
+    limits: Limits | None = None
+    quiet: float = watch.QUIET_SECONDS
+
+
 class TelegramAdapter:
     """Implements ``teleclaude.api.Adapter``. Entering needs the token, and no network: that one may come later."""
 
     name = "telegram"
 
-    def __init__(self, context: AdapterContext) -> None:
+    def __init__(self, context: AdapterContext, timing: Timing | None = None) -> None:
         self._context = context
+        self._timing = timing or Timing()
         self._stack = AsyncExitStack()
         self._poller: Poller
         self._outbox: Outbox
         self._desk: Desk
+        self._room: Room
         self._known: asyncio.Event
         self._people = People(context.settings.users)
 
@@ -63,6 +74,7 @@ class TelegramAdapter:
             await stack.enter_async_context(api)
             room = Room(context, api, journal, folder)
             await room.load()
+            self._room = room
             await self._build(room)
             stack.push_async_callback(self._leave)
             self._stack = stack.pop_all()
@@ -73,11 +85,11 @@ class TelegramAdapter:
 
     async def _build(self, room: Room) -> None:
         context = self._context
-        plan = Plan(GROUP if room.is_group else PRIVATE)
+        plan = Plan(self._timing.limits or (GROUP if room.is_group else PRIVATE))
         self._outbox = outbox = Outbox(plan, room.journal, context.clock, room.move)
         await outbox.load()
         deliverer = Deliverer(room, outbox)
-        watcher = Watcher(room, outbox, deliverer)
+        watcher = Watcher(room, outbox, deliverer, self._timing.quiet)
         tools = Tools(room, outbox, watcher)
 
         async def say_late(ask: object, deed: dict[str, object]) -> None:
@@ -124,6 +136,10 @@ class TelegramAdapter:
                 self._outbox.trouble = explain(error)
                 log.warning("telegram_not_introduced", error=explain(error))
                 await self._context.clock.sleep(RETRY_SECONDS)
+
+    @property
+    def journal(self) -> Journal:
+        return self._room.journal
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self._stack.aclose()

@@ -41,9 +41,9 @@ class Turn:
     that one which says a line every few seconds is not said line by line.
     """
 
+    quiet: float
     began: float | None = None
     end: int = 0
-    quiet: float = QUIET_SECONDS
 
     def goes_on(self, now: float, end: int) -> None:
         self.began = now if self.began is None else self.began
@@ -53,10 +53,11 @@ class Turn:
 class Watcher:
     """All sessions of this computer."""
 
-    def __init__(self, room: Room, outbox: Outbox, deliverer: Deliverer) -> None:
+    def __init__(self, room: Room, outbox: Outbox, deliverer: Deliverer, quiet: float = QUIET_SECONDS) -> None:
         self._room = room
         self._outbox = outbox
         self._deliverer = deliverer
+        self._quiet = quiet
         self._watched: dict[str, Turn] = {}
 
     async def run(self) -> None:
@@ -125,7 +126,7 @@ class Watcher:
         self.retitle(session.id)
         if session.id in self._watched or (place.closed and session.state not in LIVE_STATES):
             return
-        turn = self._watched[session.id] = Turn()
+        turn = self._watched[session.id] = Turn(quiet=self._quiet)
 
         async def follow() -> None:
             try:
@@ -149,7 +150,7 @@ class Watcher:
         """Somebody wrote or pressed a key: what comes now is the answer."""
         turn = self._watched.get(session_id)
         if turn is not None:
-            turn.quiet = QUIET_SECONDS
+            turn.quiet = self._quiet
 
     async def _session(self, place: Place, turn: Turn) -> None:
         """Follow one session to its end."""

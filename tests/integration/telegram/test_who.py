@@ -1,0 +1,161 @@
+"""Nobody else's hands on it: every actor of every update and button is checked."""
+
+from __future__ import annotations
+
+import pytest
+
+from teleclaude.wire.sessions import CloseSession, SendInput
+from tests.integration.telegram.stage import OWNER, Stage, stage
+from tests.support.wait import eventually
+
+ASK = "printf 'Overwrite notes.txt? [y/N] '; read it; echo you said $it"
+
+
+async def quiet(room: Stage, before: int) -> None:
+    """Nothing was said, asked or done."""
+    await room.worked_off()
+    assert len(room.fake.messages()) == before
+    assert await room.sessions() == []
+
+
+async def test_g1_g2_g3_strangers_get_no_answer_and_are_counted(room: Stage) -> None:
+    ann_by_name = room.fake.user(77, "Ann", "ann")
+    for who in (room.eve, ann_by_name):
+        await who.says("/run id", chat=room.group)
+        await who.says("/new theirs", chat=room.group)
+    await quiet(room, 0)
+    assert room.adapter._desk.refused == 4
+
+
+async def test_g4_an_anonymous_administrator_is_nobody(room: Stage) -> None:
+    await room.ann.says("/new hidden", anonymous=True)
+    await quiet(room, 0)
+
+
+async def test_nobody_is_served_by_an_empty_list() -> None:
+    async with stage(users={}) as room:
+        await room.ann.says("/new mine")
+        await quiet(room, 0)
+
+
+async def test_another_chat_is_not_served(room: Stage) -> None:
+    other = room.fake.add_forum("Other", members=[room.ann])
+    await room.ann.says("/new there", chat=other)
+    await quiet(room, 0)
+
+
+async def test_a_viewer_looks_and_does_not_type(room: Stage) -> None:
+    topic = await room.new("glass", ["cat"])
+    await room.bob.says("/ls", topic=topic, chat=room.group)
+    await room.said("glass", topic)
+    await room.bob.says("typed by bob", topic=topic, chat=room.group)
+    await room.said("operator", topic)
+    assert "typed by bob" not in "\n".join((await room.screen("glass")).lines)
+    await room.bob.says("/get /etc/passwd", topic=topic, chat=room.group)
+    await room.said("for operators", topic)
+
+
+async def test_g6_forwarded_words_ask_first(room: Stage) -> None:
+    topic = await room.new("copy", ["cat"])
+    origin = {"type": "hidden_user", "sender_user_name": "X", "date": 1}
+    await room.ann.says("forwarded words", topic=topic, extra={"forward_origin": origin})
+    await room.button("Run", topic)
+    assert "forwarded" not in "\n".join((await room.screen("copy")).lines)
+    await room.taps(room.ann, "Discard")
+    await room.worked_off()
+    assert "forwarded" not in "\n".join((await room.screen("copy")).lines)
+
+
+async def test_g11_old_messages_ask_first_together(room: Stage) -> None:
+    topic = await room.new("late", ["cat"])
+    await room.stop()
+    await room.ann.says("old one", topic=topic, ago=301)
+    await room.ann.says("old two", topic=topic, ago=400)
+    await room.start()
+    asked = await room.button("Run", topic)
+    assert "old one" in asked.shown
+    assert "old two" in asked.shown
+    assert "old" not in "\n".join((await room.screen("late")).lines)
+    assert len(room.fake.messages(button="Run")) == 1
+    await room.taps(room.ann, "Run")
+    await room.shows("late", "old two")
+    lines = [line.rstrip() for line in (await room.screen("late")).lines]
+    assert lines.count("old one") == 2
+
+
+async def test_g7_g8_taps_of_others_forged_and_used_taps_do_nothing(room: Stage) -> None:
+    topic = await room.new("asks")
+    await room.ann.says(ASK, topic=topic)
+    question = await room.button("Yes", topic)
+    assert not question.silent
+    forged = await room.eve.presses("Yes", chat=room.group, message=question)
+    await room.worked_off()
+    assert forged.answer is None
+    pressed = "\n".join((await room.screen("asks")).lines)
+    assert pressed.rstrip().endswith("[y/N]")
+    assert "expired" in await room.taps(room.ann, "Yes", message=question, data="not minted by us")
+    assert "you said" not in "\n".join((await room.screen("asks")).lines).replace("echo you said", "")
+
+
+async def test_a_tap_answers_once(room: Stage) -> None:
+    topic = await room.new("once")
+    await room.ann.says(ASK, topic=topic)
+    question = await room.button("Yes", topic)
+    assert await room.taps(room.ann, "Yes", message=question) == ""
+    await room.shows("once", "you said y")
+    room.group.messages[question.id].deleted = False
+    assert "expired" in await room.taps(room.ann, "No", message=question)
+
+
+async def test_a_tap_on_a_dialog_that_has_changed_does_nothing_and_shows_the_new_one(room: Stage) -> None:
+    topic = await room.new("turns")
+    second = "printf 'Delete everything? [y/N] '; read b; echo got $b"
+    await room.ann.says(f"printf 'Overwrite notes.txt? [y/N] '; read a; clear; {second}", topic=topic)
+    question = await room.button("Yes", topic)
+    await room.core.hub.call(OWNER, SendInput(id="turns", text="n"))
+    await room.shows("turns", "Delete everything?")
+    answer = await room.taps(room.ann, "Yes", message=question)
+    assert "changed" in answer or "expired" in answer
+    assert "got" not in "\n".join((await room.screen("turns")).lines)
+    new = await room.said("Delete everything?", topic)
+    await room.fake.until(lambda: "Yes" in new.buttons)
+    await room.taps(room.ann, "No", message=new)
+    await room.shows("turns", "got n")
+
+
+async def test_g9_a_button_of_a_session_that_is_gone(room: Stage) -> None:
+    topic = await room.new("gone")
+    await room.ann.says("/screen", topic=topic)
+    photo = await room.button("^C", topic)
+    await room.hub.call(OWNER, CloseSession(id="gone", purge=True))
+
+    await eventually(lambda: not room.adapter._room.places, timeout=10)
+    assert "gone" in await room.taps(room.ann, "^C", message=photo)
+
+
+async def test_g10_x36_an_update_that_comes_twice_runs_once(room: Stage) -> None:
+    topic = await room.new("twice", ["cat"])
+    await room.ann.says("only once", topic=topic)
+    await room.shows("twice", "only once")
+    await room.worked_off()
+    room.fake.bot.updates.repeat(1)
+    await room.ann.says("afterwards", topic=topic)
+    await room.shows("twice", "afterwards")
+    lines = [line.rstrip() for line in (await room.screen("twice")).lines]
+    assert lines.count("only once") == 2
+
+
+@pytest.mark.parametrize(
+    "update",
+    [
+        {"update_id": 900_000_001, "hologram": {"depth": 3}},
+        {"update_id": 900_000_001, "message": {"message_id": 5}},
+        {"update_id": 900_000_001, "message": None},
+        {"update_id": 900_000_001},
+    ],
+)
+async def test_g16_an_odd_update_is_passed_over(update: dict[str, object]) -> None:
+    async with stage() as room:
+        room.fake.inject(update)
+        await eventually(lambda: room.fake.bot.updates.confirmed >= 900_000_001, timeout=10)
+        assert (await room.adapter.check()).ok
