@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import os
 import secrets
+import sqlite3
 import stat
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
@@ -20,7 +21,7 @@ from teleclaude.errors import InvalidError, NotFoundError, UnauthenticatedError
 from teleclaude.model import Principal, Role
 from teleclaude.service.ids import new_id
 from teleclaude.service.lookup import Lookup
-from teleclaude.store import Database
+from teleclaude.store import Database, receipts
 from teleclaude.store import tokens as rows
 from teleclaude.store.tokens import Token
 from teleclaude.wire.base import Command
@@ -30,6 +31,7 @@ log = structlog.get_logger(__name__)
 
 OPERATION = "authenticate"
 MAX_FILE_BYTES = 4096
+LOOK_SECONDS = 0.5
 PREFIX = "tc_"
 
 _LABELS: dict[Role, RoleLabel] = {Role.VIEWER: "viewer", Role.OPERATOR: "operator", Role.OWNER: "owner"}
@@ -39,12 +41,27 @@ End = Callable[[], None]
 
 
 class OwnerGrant:
-    """The token file's: it ends with the file, which is looked at for every request."""
+    """The token file's: it ends with the file, which is looked at for every request, and now and then while one is
+    open. ``holds`` says whether the token shown is still the one in it.
+    """
 
     principal = Principal("owner", Role.OWNER)
 
-    def on_end(self, _callback: End) -> End:
-        return lambda: None
+    def __init__(self, holds: Callable[[], bool]) -> None:
+        self._holds = holds
+
+    def on_end(self, callback: End) -> End:
+        loop = asyncio.get_running_loop()
+
+        def look() -> None:
+            nonlocal timer
+            if self._holds():
+                timer = loop.call_later(LOOK_SECONDS, look)
+            else:
+                callback()
+
+        timer = loop.call_later(LOOK_SECONDS, look)
+        return lambda: timer.cancel()
 
 
 class TokenGrant:
@@ -110,9 +127,8 @@ class Tokens:
     def authenticate(self, token: str) -> OwnerGrant | TokenGrant:
         """Who shows this token. Raises ``UnauthenticatedError``; what was shown is neither logged nor kept."""
         digest = _digest(token)
-        owner = self._owner_digest()
-        if owner is not None and hmac.compare_digest(digest, owner):
-            return OwnerGrant()
+        if self._is_owners(digest):
+            return OwnerGrant(lambda: self._is_owners(digest))
         grant = self._grants.get(digest)
         if grant is None or not hmac.compare_digest(grant.token.digest, digest) or grant.expired:
             raise UnauthenticatedError(
@@ -149,8 +165,15 @@ class Tokens:
             created_at=now,
             expires_at=now + command.expires_in_ms / 1000 if command.expires_in_ms is not None else None,
         )
-        await self._database.write(lambda connection: rows.insert(connection, token))
-        self._grants[token.digest] = TokenGrant(token, self._clock)
+        grant = TokenGrant(token, self._clock)
+
+        def insert(connection: sqlite3.Connection) -> None:
+            rows.insert(connection, token)
+            # Who had the name before was somebody else: its replies are not for this one.
+            receipts.forget_all(connection, grant.principal.name)
+
+        await self._database.write(insert)
+        self._grants[token.digest] = grant
         log.info("token_created", name=token.name, role=token.role.label)
         return NewTokenView(token=text, **_view(token).model_dump())
 
@@ -168,6 +191,10 @@ class Tokens:
         await self._database.write(lambda connection: rows.delete(connection, grant.token.id), frees=True)
         log.info("token_revoked", name=grant.token.name)
         return _view(grant.token)
+
+    def _is_owners(self, digest: bytes) -> bool:
+        owner = self._owner_digest()
+        return owner is not None and hmac.compare_digest(digest, owner)
 
     def _owner_digest(self) -> bytes | None:
         """The digest of what the owner's file holds; None while there is no private file of ours."""

@@ -127,6 +127,11 @@ def forget(connection: sqlite3.Connection, principal: str, key: str) -> None:
     connection.execute("DELETE FROM idempotency_keys WHERE principal = ? AND key = ?", (principal, key))
 
 
+def forget_all(connection: sqlite3.Connection, principal: str) -> None:
+    """Nothing is known of any key of this principal."""
+    connection.execute("DELETE FROM idempotency_keys WHERE principal = ?", (principal,))
+
+
 def forget_before(connection: sqlite3.Connection, before: float) -> int:
     """Drop keys and receipts from before the Unix time ``before``, and the oldest keys beyond ``KEEP_KEYS``.
 

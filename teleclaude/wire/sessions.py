@@ -356,7 +356,7 @@ class ScreenView(View):
 
 
 class ReadScreen(Command[Screen]):
-    """What the terminal shows. Output followed from ``offset`` skips nothing, and repeats nothing if it is ``exact``."""
+    """What the terminal shows. Output followed from ``offset`` skips nothing, and repeats nothing where ``exact``."""
 
     operation = "session.screen"
     role = Role.VIEWER

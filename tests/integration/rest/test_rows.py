@@ -142,6 +142,20 @@ async def test_r25_a_key_for_one_request_only(outside: Outside) -> None:
         await client.delete("/sessions/build?purge=true&grace_ms=0")
 
 
+async def test_r25_keys_are_each_principals_own(owner: Client, outside: Outside) -> None:
+    """Also when a token takes the name of one that was revoked."""
+    key = {"Idempotency-Key": "shared"}
+    made = [await owner.post("/executions", {"argv": ["true"]}, headers=key)]
+    for program in ("true", "false"):
+        token = await outside.new_token("again", role="owner")
+        body = {"argv": [program]}
+        status, reply = await outside.ask("POST", "/v1/executions", token=token, json=body, headers=key)
+        assert status == 201, reply
+        made.append(reply)
+        await outside.revoke("again")
+    assert len({execution["id"] for execution in made}) == 3
+
+
 async def test_r25_the_reply_outlives_the_daemon_and_the_session() -> None:
     key = {"Idempotency-Key": "r25"}
     async with daemon_process() as daemon:

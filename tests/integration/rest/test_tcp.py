@@ -272,9 +272,12 @@ async def test_tokens_are_not_stored_and_survive_a_restart() -> None:
 
 async def test_an_owner_token_that_others_can_read_opens_nothing() -> None:
     async with outside_daemon() as outside:
-        assert (await outside.ask("GET", "/v1/sessions"))[0] == 200
-        (outside.daemon.state / "token").chmod(0o644)
-        assert await outside.code("GET", "/v1/sessions") == (401, "unauthenticated")
+        async with aiohttp.ClientSession(headers=outside.bearer()) as http:
+            rpc = await http.ws_connect(f"{outside.base}/v1/rpc")
+            (outside.daemon.state / "token").chmod(0o644)
+            assert await outside.code("GET", "/v1/sessions") == (401, "unauthenticated")
+            # What came in by it goes with it.
+            assert (await rpc.receive(timeout=2)).type in (aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR)
         assert "owner_token_not_private" in outside.daemon.log
 
 
