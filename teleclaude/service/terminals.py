@@ -179,7 +179,7 @@ class Terminals:
             if now is not None and not now.dead and now.pid != pane.pid:
                 await self.respawned(live, now)
                 return
-            dead = await panes.status_of_dead(pane.pane_id)
+            dead = None if now is None else await panes.status_of_dead(pane.pane_id, now)
             if dead is None:
                 await self.lose(live, "tmux_session_gone")
                 return

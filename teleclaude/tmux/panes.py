@@ -45,6 +45,7 @@ from teleclaude.tmux.transport import Server, ServerIdentity
 log = structlog.get_logger(__name__)
 
 _STATUS_SECONDS = 1.5
+_STATUS_AT_ONCE = 3
 _STATUS_POLL_SECONDS = 0.002
 _STATUS_POLL_MAX_SECONDS = 0.1
 _SCREEN_FORMAT = (
@@ -264,26 +265,28 @@ class Panes:
             command("pipe-pane", Flag("O"), Option("t", pane(pane_id)), shell_command(recorder_command))
         )
 
-    async def status_of_dead(self, pane_id: str) -> DeadStatus | None:
+    async def status_of_dead(self, pane_id: str, seen: PaneInfo | None = None) -> DeadStatus | None:
         """How the pane's process ended, once it is known to have; None when the pane is gone.
 
-        tmux may need a moment to learn of it. What it does not know after a while is None in the answer.
+        tmux may need a moment to learn of it: mostly less than a second question takes. What it does not know after a
+        while is None in the answer. ``seen`` is what it said just now, when it was asked already.
         """
         loop = asyncio.get_running_loop()
         began = loop.time()
+        at_once = _STATUS_AT_ONCE
         wait = _STATUS_POLL_SECONDS
-        while True:
-            try:
-                info = await self.pane(pane_id)
-            except NotFoundError:
-                return None
-            # A status that is known before the pane is dead means that output is still to be read from the terminal.
-            if (info.dead and info.status.known) or loop.time() - began > _STATUS_SECONDS:
-                return info.status
-            await asyncio.sleep(wait)
-            wait = min(wait * 2, _STATUS_POLL_MAX_SECONDS)
-            if process_start_time(info.pid) is None:
-                self._server.recall_dead_children()
+        info = seen or await self.find(pane_id)
+        # A status that is known before the pane is dead means that output is still to be read from the terminal.
+        while info is not None and not (info.dead and info.status.known) and loop.time() - began <= _STATUS_SECONDS:
+            if at_once:
+                at_once -= 1
+            else:
+                await asyncio.sleep(wait)
+                wait = min(wait * 2, _STATUS_POLL_MAX_SECONDS)
+                if process_start_time(info.pid) is None:
+                    self._server.recall_dead_children()
+            info = await self.find(pane_id)
+        return None if info is None else info.status
 
     async def signal_foreground(self, target: PaneIdentity, sig: signal.Signals) -> None:
         """See ``process.signal_foreground``."""
