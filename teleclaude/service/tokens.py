@@ -51,17 +51,20 @@ class OwnerGrant:
         self._holds = holds
 
     def on_end(self, callback: End) -> End:
-        loop = asyncio.get_running_loop()
+        timer: asyncio.TimerHandle
+
+        def wait() -> None:
+            nonlocal timer
+            timer = asyncio.get_running_loop().call_later(LOOK_SECONDS, look)
 
         def look() -> None:
-            nonlocal timer
-            if self._holds():
-                timer = loop.call_later(LOOK_SECONDS, look)
-            else:
-                callback()
+            (wait if self._holds() else callback)()
 
-        timer = loop.call_later(LOOK_SECONDS, look)
-        return lambda: timer.cancel()
+        def forget() -> None:
+            timer.cancel()
+
+        wait()
+        return forget
 
 
 class TokenGrant:
