@@ -229,7 +229,7 @@ def silent_peer(row: Row) -> str:
 def force(row: Row) -> Step:
     """Own it by a person's word that the other computer is dead. Raises ``NotPossibleError``."""
     silent = silent_peer(row)
-    tell = (row.tell | {silent}) - {row.me}
+    tell = (row.tell | _believed(row) | {silent}) - {row.me}
     if row.released is not None:
         claim = Claim(row.released.epoch + 1, row.me)
         return _telling(replace(row, claim=claim, released=None, prepared=None, tell=tell), Effect.RESUME)
@@ -264,12 +264,20 @@ def _offer(row: Row, sender: str, message: Offer) -> Step:
         verdict = Verdict(message.id, acceptable and fresh, message.epoch)
         row = _judged(row, verdict)
         if verdict.accepted:
-            row = replace(row, claim=Claim(message.epoch, row.me), prepared=None)
-            return Step(row, (_answered(sender, verdict),), (Effect.START,))
+            # Whoever was believed to own it, unless he offers it, has lost it without knowing.
+            tell = (row.tell | _believed(row)) - {row.me, sender}
+            row = replace(row, claim=Claim(message.epoch, row.me), prepared=None, tell=tell)
+            return Step(row, (_answered(sender, verdict), *due(row)), (Effect.START,))
     if not verdict.accepted and row.claim is not None and row.claim > Claim(message.epoch, sender):
         # Declining would give it back to a computer that has lost it.
         return Step(row, (Sent(sender, Supersede(row.claim)),))
     return Step(row, (_answered(sender, verdict),))
+
+
+def _believed(row: Row) -> frozenset[str]:
+    """Who may take himself for the owner, as far as is known here."""
+    owner = {row.claim.computer} if row.claim is not None else set()
+    return frozenset(owner | ({row.released.target} if row.released is not None else set()))
 
 
 def _answered(sender: str, verdict: Verdict) -> Sent:
@@ -303,9 +311,6 @@ def _supersede(row: Row, sender: str, claim: Claim) -> Step:
         # The others remember more than this computer, whose records were lost.
         return Step(replace(row, claim=claim), noted)
     was_here = mine is not None and mine.computer == row.me
-    believed = {mine.computer} if mine is not None else set()
-    if row.released is not None:
-        believed.add(row.released.target)
-    tell = (row.tell | believed) - {row.me, sender, claim.computer}
+    tell = (row.tell | _believed(row)) - {row.me, sender, claim.computer}
     after = replace(row, claim=claim, released=None, tell=tell)
     return Step(after, (*noted, *due(after)), (Effect.CLOSE,) if was_here else ())

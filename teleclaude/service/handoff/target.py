@@ -187,6 +187,7 @@ class Target:
             else:
                 await self._keeper.enact(command.session, before, step)
         if live is not None:
+            self._keeper.drive(command.session)
             await self.start(live, command.handoff)
         elif not any(verdict.accepted and verdict.id == command.handoff for verdict in step.row.verdicts):
             await self._discard(command.handoff)

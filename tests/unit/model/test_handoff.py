@@ -157,3 +157,11 @@ def test_verdicts_are_bounded() -> None:
 def test_an_owner_who_forgot_his_epoch_is_reminded() -> None:
     step = receive(OWNER, "barn", Supersede(Claim(9, "anvil")))
     assert (step.row.claim, step.row.owns, step.effects) == (Claim(9, "anvil"), True, ())
+
+
+def test_who_takes_over_tells_the_owner_he_believed_in() -> None:
+    """It came from one who had it by force, unknown to the owner before him."""
+    row = Row("barn", Claim(3, "crane"), prepared=Prepared("H1", "anvil", 4))
+    step = receive(row, "anvil", OFFER)
+    assert step.messages == (Sent("anvil", Answer("H1", 5, True)), Sent("crane", Supersede(Claim(5, "barn"))))
+    assert due(step.row) == step.messages[1:]
