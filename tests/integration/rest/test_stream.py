@@ -2,11 +2,15 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from contextlib import AsyncExitStack
 from pathlib import Path
 
-from teleclaude.api import OutputHandedOff, OutputState, OutputText
+import pytest
+
+from teleclaude.api import OutputHandedOff, OutputItem, OutputState, OutputText
 from teleclaude.errors import UnavailableError
 from teleclaude.model import Gap
+from teleclaude_rest import frames
 from teleclaude_rest.surface import Timing
 from tests.integration.rest.served import Message, Served, Stream, follow, serve, wire
 from tests.support.wait import eventually
@@ -127,6 +131,23 @@ async def test_many_followers_get_every_byte(served: Served) -> None:
         for start in range(0, len(data), 10_000):
             await served.hub.streams[id_].append(data[start : start + 10_000])
     assert all(reader.result() == data for reader in readers)
+
+
+async def test_a_hundred_followers_cost_one_encoding(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    id_, build = await served.new(), frames.output_frame
+    built: list[OutputItem] = []
+
+    def counted(item: OutputItem) -> bytes:
+        built.append(item)
+        return build(item)
+
+    monkeypatch.setattr(frames, "output_frame", counted)
+    async with AsyncExitStack() as stack:
+        streams = [await stack.enter_async_context(follow(served, "/sessions/build/stream")) for _ in range(98)]
+        for number in range(5):
+            await served.hub.streams[id_].append(b"%d" % number)
+            assert {output(await stream.next()) for stream in streams} == {b"%d" % number}
+    assert len(built) == 5
 
 
 async def test_a_stalled_follower_holds_up_nobody_and_is_cut_in_the_end(runtime: Path) -> None:
