@@ -21,7 +21,10 @@ from teleclaude.config import Config, ExecutionsConfig
 from teleclaude.model import Principal, Role
 from teleclaude.process import become_subreaper
 from teleclaude.service.executions.part import ExecutionPart
+from teleclaude.service.lookup import Lookup
+from teleclaude.service.records import Records
 from teleclaude.service.settings import Settings
+from teleclaude.service.table import SessionTable
 from teleclaude.store import Database, EventLog
 from teleclaude.streams import StreamStore, make_watcher
 from teleclaude.tasks import TaskRegistry
@@ -54,10 +57,12 @@ async def _part() -> AsyncIterator[ExecutionPart]:
             streams = await stack.enter_async_context(
                 StreamStore(Path(home, "streams"), watcher=watcher, segment_bytes=MIB)
             )
+            bus = Bus(EventLog(database))
             part = ExecutionPart(
                 computer="bench",
+                sessions=Lookup(SessionTable(0), Records(database, bus, clock), streams, "bench"),
                 database=database,
-                bus=Bus(EventLog(database)),
+                bus=bus,
                 streams=streams,
                 settings=Settings(Config(executions=ExecutionsConfig(max_concurrent=GROUPS))),
                 tasks=tasks,

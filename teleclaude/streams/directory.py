@@ -59,9 +59,7 @@ class StreamDirectory:
 
     def create(self) -> None:
         """Nothing is done to one that is there."""
-        self.path.parent.parent.mkdir(mode=0o700, exist_ok=True)
-        self.path.parent.mkdir(mode=0o700, exist_ok=True)
-        self.path.mkdir(mode=0o700, exist_ok=True)
+        _make(self.path, 2)
 
     def load(self) -> Contents:
         """Read everything and name what is missing.
@@ -198,6 +196,17 @@ def sync_directory(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _make(path: Path, missing: int) -> None:
+    """Make a directory, and up to ``missing`` of those above it: all open to nobody else."""
+    try:
+        path.mkdir(mode=0o700, exist_ok=True)
+    except FileNotFoundError:
+        if not missing:
+            raise
+        _make(path.parent, missing - 1)
+        path.mkdir(mode=0o700, exist_ok=True)
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

@@ -79,9 +79,12 @@ class Succession:
         """
         async with self._changing():
             try:
-                number = await self._begin(segment_bytes, reason, base)
-                if not recorded:
-                    await in_thread(bar, self._files.pid_file(number))
+                if not recorded and not self._generations and not self._waiting:
+                    number = await self._begin_unrecorded(segment_bytes, base)
+                else:
+                    number = await self._begin(segment_bytes, reason, base)
+                    if not recorded:
+                        await in_thread(bar, self._files.pid_file(number))
             except OSError as error:
                 raise self._mapped(error, "stream.begin") from error
             self._starved = False
@@ -175,6 +178,20 @@ class Succession:
             self._given_up = None
         return number
 
+    async def _begin_unrecorded(self, segment_bytes: int, base: int) -> int:
+        """The very first generation, that no recorder will write, in one visit to the disk: most commands are short."""
+        number = self._take_number()
+        record = Record(segment_bytes, base, None, this_boot())
+
+        def write() -> None:
+            self._files.write_record(number, record)
+            bar(self._files.pid_file(number))
+
+        await in_thread(write)
+        self._keep(number, record)
+        self._ledger.start = self._ledger.end = base
+        return number
+
     async def _settle_oldest(self, deadline: float) -> None:
         number, record = next(iter(self._waiting.items()))
         if not self._generations:  # a first generation is given its base at once
@@ -243,6 +260,9 @@ class Succession:
 
     async def _add_record(self, number: int, record: Record) -> None:
         await in_thread(self._files.write_record, number, record)
+        self._keep(number, record)
+
+    def _keep(self, number: int, record: Record) -> None:
         assert record.base is not None
         self._records[number] = record
         self._generations.append(Generation(number, record.segment_bytes, record.base))

@@ -96,6 +96,8 @@ class StreamWriter:
             await self._close(appender)
 
     async def _close(self, appender: _Appender) -> None:
+        if appender.close_at_once():
+            return
         try:
             await in_thread(appender.close)
         except OSError as error:
@@ -164,6 +166,16 @@ class _Appender:
         finally:
             with self._lock:
                 self._close_segment()
+
+    def close_at_once(self) -> bool:
+        """``close`` on the loop, when nothing is left to write and no thread is at it; else False."""
+        if self.queued or not self._lock.acquire(blocking=False):
+            return False
+        try:
+            self._close_segment()
+        finally:
+            self._lock.release()
+        return True
 
     def _take_all(self) -> Iterator[bytes]:
         while self._queue:
