@@ -6,15 +6,20 @@ import asyncio
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 from teleclaude.clock import SystemClock
 from teleclaude.model import PaneIdentity
 from teleclaude.tasks import TaskRegistry
 from teleclaude.tmux import CreatePane, Panes, TmuxServer
+from tests.support.daemon import Client, DaemonProcess, daemon_process
+
+RAW_CAT = ("/bin/sh", "-c", "stty raw -echo; exec cat")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,3 +65,17 @@ async def terminals() -> AsyncIterator[Terminals]:
                 await server.kill()
     finally:
         await asyncio.to_thread(shutil.rmtree, home, ignore_errors=True)
+
+
+@asynccontextmanager
+async def daemon(environ: Mapping[str, str] | None = None) -> AsyncIterator[tuple[DaemonProcess, Client]]:
+    """A daemon of its own that takes 200 sessions."""
+    settings = {"TELECLAUDE_SESSIONS__MAX": "200", **(environ or {})}
+    async with daemon_process(settings) as process, Client(process.socket) as client:
+        yield process, client
+
+
+def cpu_seconds(process: psutil.Process) -> float:
+    """What it used of a processor so far."""
+    times = process.cpu_times()
+    return float(times.user + times.system)
