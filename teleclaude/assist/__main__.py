@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from teleclaude.cli.failure import BROKEN_PIPE, INTERRUPTED, CliError
+from teleclaude.cli.failure import BROKEN_PIPE, INTERRUPTED, REFUSED, CliError
 from teleclaude.cli.output import standard_output
 
 
@@ -31,6 +31,9 @@ def main(argv: Sequence[str]) -> int:
                 from teleclaude.assist.demo import demo_telegram  # noqa: PLC0415
 
                 return demo_telegram(out, os.environ)
+    except ModuleNotFoundError as error:
+        out.note(f"{error.name} is not installed; pip install '.[all]' brings it")
+        return REFUSED
     except CliError as error:
         out.note(str(error))
         return error.exit_code

@@ -11,7 +11,6 @@ from teleclaude.assist.echo import echo_through_telegram
 from teleclaude.assist.findings import Finding, Level, failure, line, ok, summary, unknown, warning
 from teleclaude.assist.places import look_at_config, look_at_directories, look_at_exposure, look_at_tmux
 from teleclaude.assist.redis_check import look_at_redis
-from teleclaude.assist.rehearsal import rehearse
 from teleclaude.cli.client import Client
 from teleclaude.cli.endpoint import find_endpoint
 from teleclaude.cli.failure import OK, REFUSED, CliError, ConnectionFailedError, RefusedError
@@ -56,11 +55,20 @@ def examine(out: Output, environ: Mapping[str, str], path: Path | None, *, echo:
         return
     yield from look_at_bot(config)
     if echo:
-        yield rehearse(environ)
+        yield _rehearsal(environ)
     if echo and runs:
         yield echo_through_telegram(out, client)
     elif echo:
         yield unknown("telegram echo", "needs a running daemon")
+
+
+def _rehearsal(environ: Mapping[str, str]) -> Finding:
+    try:
+        # The stage needs what only some installations have; all else is looked at without it.
+        from teleclaude.assist.rehearsal import rehearse  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        return unknown("telegram rehearsal", f"{error.name} is not installed; pip install '.[all]' brings it")
+    return rehearse(environ)
 
 
 def look_at_daemon(client: Client, config: Config) -> Iterator[Finding]:
