@@ -239,6 +239,12 @@ class Fabric(Protocol):
         """
         ...
 
+    def follow_events(self, computer: str, after: int | None) -> AbstractAsyncContextManager[AsyncIterator[Event]]:
+        """Its events after ``after`` (None: from now on). Raises as ``call`` does, on entering and while iterating, and
+        ``GapError`` when events above ``after`` are not there any more.
+        """
+        ...
+
 
 class KeyUse(StrEnum):
     """What is known of the idempotency key of a call.
@@ -285,9 +291,16 @@ class Hub(Protocol):
         ...
 
     def follow_events(
-        self, principal: Principal, after: int | None = None, sessions: frozenset[str] | None = None
+        self,
+        principal: Principal,
+        after: int | None = None,
+        sessions: frozenset[str] | None = None,
+        *,
+        computer: str | None = None,
     ) -> AbstractAsyncContextManager[AsyncIterator[Event]]:
-        """All events after ``after`` (None: from now on), in order, at the caller's pace."""
+        """All events after ``after`` (None: from now on), in order, at the caller's pace; of another ``computer`` those
+        that its link still has.
+        """
         ...
 
     def attach_fabric(self, fabric: Fabric) -> Callable[[], None]:

@@ -61,7 +61,7 @@ class Events:
         """The last event that Redis has, or had before it lost everything; None for none ever."""
         newest = await self._link.commands.xrevrange(self._key, count=1)
         if newest:
-            return int(newest[0][0].partition(b"-")[0])
+            return max(int(newest[0][0].partition(b"-")[0]), self._written or 0)
         return self._written
 
     async def _write_from(self, after: int | None) -> None:

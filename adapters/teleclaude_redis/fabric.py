@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import Any, TypeVar
 
 from teleclaude.api import AdapterContext, OutputFollower, Peer
 from teleclaude.errors import InvalidError
+from teleclaude.events import Event
 from teleclaude.model import Principal
 from teleclaude.wire.base import Command
 from teleclaude.wire.sessions import FollowOutput
 from teleclaude_redis.calls import Calls
+from teleclaude_redis.heard import OPERATION, EventReader
 from teleclaude_redis.keyring import KeyRing
 from teleclaude_redis.keys import Keys
 from teleclaude_redis.link import Link
@@ -65,3 +67,11 @@ class RedisFabric:
         )
         async with following(means, principal, request) as follower:
             yield follower
+
+    @asynccontextmanager
+    async def follow_events(self, computer: str, after: int | None) -> AsyncIterator[AsyncIterator[Event]]:
+        await self._presence.require(computer, OPERATION)
+        reader = EventReader(computer, ring=self._ring, keys=self._keys, link=self._link)
+        start = await reader.start(after)
+        async with aclosing(reader.read(start, lambda: self._presence.require(computer, OPERATION))) as events:
+            yield events

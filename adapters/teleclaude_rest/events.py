@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 
 from teleclaude.events import Event
 from teleclaude.wire.base import Command
+from teleclaude.wire.sessions import Name
 from teleclaude_rest import frames
 from teleclaude_rest.exchange import Exchange
 from teleclaude_rest.sse import Send, event_stream
@@ -23,15 +24,17 @@ class EventOptions(BaseModel):
     model_config = Command.model_config
 
     after: Annotated[int, Field(ge=0, lt=2**63)] | None = None
+    computer: Name | None = None
 
 
 async def follow(exchange: Exchange) -> web.StreamResponse:
-    after = exchange.options(EventOptions).after
+    options = exchange.options(EventOptions)
+    after = options.after
     resumed = exchange.last_event_id()
     if resumed is not None:
         after = resumed
     async with (
-        exchange.surface.hub.follow_events(exchange.principal, after) as events,
+        exchange.surface.hub.follow_events(exchange.principal, after, computer=options.computer) as events,
         event_stream(exchange) as (response, send),
     ):
         await _relay(exchange, events, send)

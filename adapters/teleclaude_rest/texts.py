@@ -41,7 +41,8 @@ ADOPT = """\
 
 EVENTS = """\
 Each event is `id: SEQ`, `event: TYPE`, `data: Event`. `after=N` (or `Last-Event-ID: N`) replays everything above N;
-without it the stream begins now. A comment comes every 15 s. What is no longer kept is 410 `gap` with `start`."""
+without it the stream begins now. A comment comes every 15 s. What is no longer kept is 410 `gap` with `start`.
+`computer` follows the events of another computer, of which the last 1000 or so can be replayed."""
 
 STREAM = """\
 `id:` is the offset to go on from; send it as `Last-Event-ID` after a broken connection. `from` defaults to the end.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from teleclaude.cli.escapes import plain
 from teleclaude.cli.failure import CliError, RefusedError
 from teleclaude.cli.output import Output
+from teleclaude.cli.values import beside, execution_path
 
 if TYPE_CHECKING:
     from teleclaude.cli.client import Client
@@ -25,10 +26,12 @@ class Questions:
     A lost connection is made again, and tells what was asked meanwhile: events have numbers.
     """
 
-    def __init__(self, client: Client, out: Output, session_id: str) -> None:
+    def __init__(self, client: Client, out: Output, reference: str) -> None:
+        """``reference`` is the session's id, behind its computer's name where that is another one."""
         self._client = client
         self._out = out
-        self._session_id = session_id
+        self._reference = reference
+        self._computer, _, self._session_id = reference.rpartition("/")
         self._last = ""
         self._asked: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._listening = threading.Event()
@@ -48,7 +51,7 @@ class Questions:
             event = self._asked.get()
             self._out.text(plain(str(event["data"]["prompt"])))
             line = sys.stdin.readline() if sys.stdin is not None else ""
-            path = f"/executions/{event['execution_id']}"
+            path = execution_path(beside(self._reference, str(event["execution_id"])))
             # It may have ended meanwhile, or was interrupted in its question.
             with suppress(RefusedError):
                 if line:
@@ -58,7 +61,12 @@ class Questions:
 
     def _listen(self) -> None:
         while not self._over:
-            with suppress(CliError), self._client.events("/events", query={}, last_id=self._last) as events:
+            with (
+                suppress(CliError),
+                self._client.events(
+                    "/events", query={"computer": self._computer or None}, last_id=self._last
+                ) as events,
+            ):
                 self._listening.set()
                 for event in events:
                     self._last = event.id

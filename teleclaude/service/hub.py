@@ -236,7 +236,12 @@ class Service:
 
     @asynccontextmanager
     async def follow_events(
-        self, principal: Principal, after: int | None = None, sessions: frozenset[str] | None = None
+        self,
+        principal: Principal,
+        after: int | None = None,
+        sessions: frozenset[str] | None = None,
+        *,
+        computer: str | None = None,
     ) -> AsyncIterator[AsyncIterator[Event]]:
         self._limits.admit(principal, FOLLOW_EVENTS)
         try:
@@ -247,7 +252,10 @@ class Service:
         if principal.sessions is not None:
             sessions = principal.sessions if sessions is None else principal.sessions & sessions
         with self._limits.stream(principal, FOLLOW_EVENTS):
-            async with self._bus.subscribe(after=after, sessions=sessions) as events:
+            following = self._remote.follow_events(principal, computer, after)
+            if following is None:
+                following = self._bus.subscribe(after=after, sessions=sessions)
+            async with following as events:
                 yield events
 
     def attach_fabric(self, fabric: Fabric) -> Callable[[], None]:

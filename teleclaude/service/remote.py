@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any, NamedTuple, TypeVar
 
 import structlog
@@ -19,6 +19,7 @@ from teleclaude.errors import (
     TeleclaudeError,
     UnavailableError,
 )
+from teleclaude.events import Event
 from teleclaude.model import Lifetime, Principal, is_name
 from teleclaude.service.texts import TextFollower
 from teleclaude.wire import remote as wire
@@ -100,7 +101,7 @@ class Remote:
 
     async def call(self, principal: Principal, destination: Destination, key: str | None) -> Any:
         """See ``Fabric.call``; ``key`` is the client's own."""
-        fabric = self._link(principal, destination)
+        fabric = self._link(principal, destination.computer, destination.command.operation)
         own = None if key is None else hashlib.sha256(f"{principal.name}\0{key}".encode()).hexdigest()
         command = destination.command
         connection = current_connection()
@@ -122,12 +123,23 @@ class Remote:
         self, principal: Principal, destination: Destination, request: FollowOutput
     ) -> AsyncIterator[OutputFollower]:
         """See ``Fabric.follow_output``; the text of ``format=text`` is made here."""
-        fabric = self._link(principal, destination)
+        fabric = self._link(principal, destination.computer, request.operation)
         async with fabric.follow_output(destination.computer, principal, destination.command) as follower:
             yield TextFollower(follower) if request.format == "text" else follower
 
-    def _link(self, principal: Principal, destination: Destination) -> Fabric:
-        operation, computer = destination.command.operation, destination.computer
+    def follow_events(
+        self, principal: Principal, computer: str | None, after: int | None
+    ) -> AbstractAsyncContextManager[AsyncIterator[Event]] | None:
+        """See ``Fabric.follow_events``; None for this computer's own."""
+        if computer is None or computer == self._computer:
+            return None
+        if principal.sessions is not None:
+            raise ForbiddenError(
+                f"{principal.name} is for some sessions of {self._computer} only", operation="events.subscribe"
+            )
+        return self._link(principal, computer, "events.subscribe").follow_events(computer, after)
+
+    def _link(self, principal: Principal, computer: str, operation: str) -> Fabric:
         if principal.name.startswith(NODE):
             raise ForbiddenError(
                 f"{self._computer} passes nothing on to {computer}; ask {computer} itself", operation=operation

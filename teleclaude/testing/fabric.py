@@ -19,6 +19,7 @@ from teleclaude.errors import (
     TeleclaudeError,
     UnavailableError,
 )
+from teleclaude.events import Event
 from teleclaude.model import Principal, Role
 from teleclaude.wire import remote as wire
 from teleclaude.wire.base import Command
@@ -169,6 +170,14 @@ class MemoryFabric:
             raise NotFoundError(f"there is no computer {computer}", operation=command.operation)
         answer = await self._network.deliver(self._name, computer, principal, command, key=key, timeout=timeout)
         return wire.decode_reply(command, answer)
+
+    @asynccontextmanager
+    async def follow_events(self, computer: str, after: int | None) -> AsyncIterator[AsyncIterator[Event]]:
+        if not self._network.reachable(self._name, computer):
+            raise UnavailableError(f"computer {computer} cannot be reached", operation="events.subscribe")
+        hub, role = self._network.hub(computer)
+        async with hub.follow_events(Principal(f"node:{self._name}", role), after) as events:
+            yield events
 
     @asynccontextmanager
     async def follow_output(

@@ -96,11 +96,10 @@ class _Cells:
     def run(self, code: str, *, ask: bool) -> dict[str, Any]:
         """One cell; answers the execution, which has ended."""
         context = self._context
-        if not ask or "/" in self._reference:
-            # Its questions are told by the events of its own computer, which do not come here.
+        if not ask:
             ended = self._follow(code)
         else:
-            with Questions(context.client, context.out, self._session["id"]) as questions:
+            with Questions(context.client, context.out, self._reference) as questions:
                 ended = self._follow(code, questions.answer)
         self._show(ended)
         return ended

@@ -416,3 +416,34 @@ async def test_a_wait_that_is_given_up_ends_over_there(here: Client, there: Clie
         async with asyncio.timeout(0.5):
             await here.wait(far("work"), text="never", timeout_ms=60_000)
     assert time.monotonic() - began < 5
+
+
+async def test_events_of_another_computer(here: Client, there: Client) -> None:
+    async with here.http.get(here.url("/events"), params={"computer": "south"}) as response:
+        assert response.status == 200
+        made = await start(here, ["true"])
+        seen: list[dict[str, Any]] = []
+        async with asyncio.timeout(10):
+            async for name, event in events_of(response):
+                if event["session_id"] == made["id"]:
+                    seen.append(event)
+                if name == "session.exit":
+                    break
+    assert seen[0]["type"] == "session.created"
+    before = str(seen[0]["seq"] - 1)
+    async with here.http.get(here.url("/events"), params={"computer": "south", "after": before}) as response:
+        async for _, event in events_of(response):
+            assert event == seen[0]
+            break
+    assert await refused(here, "GET", "/events", params={"computer": "nowhere"}) == (404, "not_found")
+
+
+async def test_a_cell_over_there_asks_and_is_answered(fleet: Fleet, here: Client, there: Client) -> None:
+    pipe = asyncio.subprocess.PIPE
+    words = ("py", "south/asking", "-c", "'<' + input('who? ') + '>'")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "teleclaude", *words, env=fleet["north"].environ, stdin=pipe, stdout=pipe, stderr=pipe
+    )
+    out, err = await asyncio.wait_for(process.communicate(b"me\n"), 20)
+    assert (process.returncode, err) == (0, b"")
+    assert out.decode() == "who? '<me>'\n"

@@ -197,7 +197,12 @@ class MemoryHub:
 
     @asynccontextmanager
     async def follow_events(
-        self, principal: Principal, after: int | None = None, sessions: frozenset[str] | None = None
+        self,
+        principal: Principal,
+        after: int | None = None,
+        sessions: frozenset[str] | None = None,
+        *,
+        computer: str | None = None,
     ) -> AsyncIterator[AsyncIterator[Event]]:
         async def run(seen: int) -> AsyncIterator[Event]:
             while True:
