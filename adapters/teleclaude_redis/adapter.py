@@ -106,9 +106,10 @@ class RedisAdapter:
             timing=self._timing,
         )
         fabric = RedisFabric(context=context, calls=calls, presence=self._presence, ring=ring, keys=keys, link=link)
+        events = Events(context=context, ring=ring, keys=keys, link=link)
+        stack.push_async_callback(events.aclose)
         stack.push_async_callback(self._leave)
         stack.callback(context.hub.attach_fabric(fabric))
-        events = Events(context=context, ring=ring, keys=keys, link=link)
         heartbeat = context.settings.heartbeat_ms / 1000
         for name, work in (
             ("inbox", inbox.run),

@@ -117,7 +117,7 @@ async def running_peer(
         peer_ttl_ms=TTL_MS,
     )
     hub: Any = StandInHub(answer)
-    folder = Path(tempfile.gettempdir())
+    folder = Path(tempfile.mkdtemp(dir=server.folder))
     async with TaskRegistry(clock) as tasks:
         context = AdapterContext(
             hub=hub, tasks=tasks, clock=clock, computer=name, settings=settings, state_dir=folder, runtime_dir=folder
