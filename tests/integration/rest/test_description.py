@@ -5,10 +5,10 @@ whatever is sent is answered as it says.
 from __future__ import annotations
 
 import asyncio
+import select
 import socket
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
 from typing import Any
 
 import aiohttp
@@ -120,24 +120,29 @@ class Slow:
 
     def __init__(self, port: int) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port))
-        self._began = self._latest = time.monotonic()
+        self._socket.setblocking(False)
+        self._began = time.monotonic()
+        self._cut: float | None = None
         self._socket.sendall(b"GET /v1/health HTTP/1.1\r\nX: ")
 
     def drip(self) -> None:
-        if time.monotonic() - self._latest > 3:
-            self._latest = time.monotonic()
-            with suppress(ConnectionError):
+        if self._cut is None:
+            try:
                 self._socket.sendall(b"x")
+                if self._socket.recv(4096):
+                    return
+            except BlockingIOError:
+                return
+            except ConnectionError:
+                pass
+            self._cut = time.monotonic() - self._began
 
     def cut_after(self) -> float:
-        """Seconds until the server closed the connection."""
-        self._socket.settimeout(1)
-        while time.monotonic() - self._began < 45:
+        """Seconds until the server closed the connection, as far as the drips could tell."""
+        while self._cut is None and time.monotonic() - self._began < 45:
+            select.select([self._socket], [], [], 0.5)
             self.drip()
-            with suppress(TimeoutError, ConnectionError):
-                if not self._socket.recv(4096):
-                    break
-        return time.monotonic() - self._began
+        return time.monotonic() - self._began if self._cut is None else self._cut
 
     def close(self) -> None:
         self._socket.close()
