@@ -292,7 +292,7 @@ def _answer(row: Row, sender: str, message: Answer) -> Step:
     released = row.released
     if released is None or (released.id, released.target) != (message.id, sender):
         if message.accepted and row.claim is not None and Claim(message.epoch, sender) < row.claim:
-            return Step(row, (Sent(sender, Supersede(row.claim)),))
+            return Step(replace(row, tell=row.tell | {sender}), (Sent(sender, Supersede(row.claim)),))
         return Step(row)
     if message.accepted:
         return Step(replace(row, released=None, claim=Claim(message.epoch, sender)), (), (Effect.CLOSE,))
@@ -302,7 +302,7 @@ def _answer(row: Row, sender: str, message: Answer) -> Step:
 def _supersede(row: Row, sender: str, claim: Claim) -> Step:
     mine = row.claim
     if mine is not None and mine > claim:
-        tell = (row.tell | {claim.computer}) - {row.me, sender}
+        tell = (row.tell | {claim.computer, sender}) - {row.me}
         return Step(replace(row, tell=tell), (Sent(sender, Supersede(mine)),))
     noted = (Sent(sender, Noted(claim)),)
     if mine == claim:

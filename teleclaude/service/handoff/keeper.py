@@ -116,11 +116,17 @@ class Keeper:
                 self._driven.discard(session_id)
                 return
             for sent in due:
-                await self._try(session_id, sent)
+                if self._is_due(session_id, sent):
+                    await self._try(session_id, sent)
             known = self.ownerships.known(session_id)
             if known is not None and handoff.due(known.row):
                 await self._clock.sleep(delay)
                 delay = min(2 * delay, LAST_DELAY_SECONDS)
+
+    def _is_due(self, session_id: str, sent: Sent) -> bool:
+        """Whether it is still; the one before may have changed everything."""
+        known = self.ownerships.known(session_id)
+        return known is not None and sent in handoff.due(known.row)
 
     async def _try(self, session_id: str, sent: Sent) -> None:
         if self._is_offline(sent.to):

@@ -84,7 +84,8 @@ def test_the_source_follows_the_answer_to_its_own_offer_only() -> None:
     back = receive(RELEASED, "barn", Answer("H1", 5, False))
     assert (back.row.claim, back.row.owns, back.effects) == (Claim(5, "anvil"), True, (Effect.RESUME,))
     for sender, answer in (("crane", Answer("H1", 5, True)), ("barn", Answer("H0", 3, True))):
-        assert receive(RELEASED, sender, answer).row == RELEASED
+        step = receive(RELEASED, sender, answer)
+        assert (step.row.released, step.row.claim, step.effects) == (RELEASED.released, RELEASED.claim, ())
     assert receive(back.row, "barn", Answer("H0", 3, True)).messages == (Sent("barn", Supersede(Claim(5, "anvil"))),)
 
 
