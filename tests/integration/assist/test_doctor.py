@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
 
+from teleclaude.assist.bot_check import look_at_bot
+from teleclaude.assist.findings import Finding, Level
+from teleclaude.config import Config
 from teleclaude.testing.telegram import FakeBotApi
 from tests.integration.assist.conftest import dialog
 from tests.support.daemon import daemon_process
@@ -55,31 +59,33 @@ async def test_no_daemon_and_a_broken_config(tmp_path: Path) -> None:
 
 
 async def test_the_bot(tmp_path: Path, fake: FakeBotApi) -> None:
-    ann = fake.user(7, "Ann")
-    group = fake.add_forum("Work", members=[ann])
+    group = fake.add_forum("Work", members=[fake.user(7, "Ann")])
     token = tmp_path / "bot-token"
     token.write_text(fake.token)
-    token.chmod(0o600)
-    environ = {
-        "TELECLAUDE_STATE_DIR": str(tmp_path / "s"),
-        "TELECLAUDE_RUNTIME_DIR": str(tmp_path / "r"),
-        "TELECLAUDE_CONFIG": str(tmp_path / "c.yml"),
-    }
     section = {"enabled": True, "token_file": str(token), "chat_id": group.id, "base_url": fake.base_url}
-    (tmp_path / "c.yml").write_text(json.dumps({"telegram": section | {"users": {"7": "owner"}}}))
+    config = Config.model_validate({"telegram": section})
     chat = f"telegram chat {group.id}"
-    code, found = await findings(environ)
-    assert (code, found["telegram bot"]["level"], found[chat]["level"]) == (0, "ok", "ok"), found
+
+    async def look() -> dict[str, Finding]:
+        return {finding.about: finding for finding in await asyncio.to_thread(lambda: list(look_at_bot(config)))}
+
+    assert {finding.level for finding in (await look()).values()} == {Level.OK}
     fake.demote_bot(group, ["can_manage_topics"])
-    code, found = await findings(environ)
-    assert (code, found[chat]["level"]) == (0, "warning")
+    assert (await look())[chat].level is Level.WARNING
     fake.demote_bot(group)
-    code, found = await findings(environ)
-    assert (code, found[chat]["level"]) == (1, "failure")
+    assert (await look())[chat].level is Level.FAILURE
+    group.forum = False
+    assert "has no topics" in (await look())[chat].detail
+    fake.bot.webhook = "https://a.example"
+    assert (await look())["telegram updates"].level is Level.FAILURE
     fake.kick_bot(group)
-    code, found = await findings(environ)
-    assert "kicked" in found[chat]["detail"]
+    assert "kicked" in (await look())[chat].detail
     fake.outage(on=True)
-    code, found = await findings(environ)
-    assert (code, found["telegram bot"]["level"]) == (0, "unknown")
-    assert fake.token not in json.dumps(found)
+    found = await look()
+    assert found["telegram bot"].level is Level.UNKNOWN
+    assert fake.token not in str(found)
+    fake.outage(on=False)
+    token.write_text("123456:another-token-of-nobody")
+    assert "token is not valid" in (await look())["telegram bot"].detail
+    token.write_text("nonsense")
+    assert (await look())["telegram token"].level is Level.FAILURE
