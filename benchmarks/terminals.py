@@ -29,24 +29,28 @@ async def measure() -> list[Row]:
 
 async def _prompts() -> list[Row]:
     """Several agents at once, with the delay before Enter that they have by default."""
-    async with daemon() as (_, client):
-        submitted = sum(await asyncio.gather(*(_converse(client, f"agent-{n}") for n in range(AGENTS))))
-    return [at_least(f"agents: prompts submitted of {AGENTS * PROMPTS}", submitted, "", AGENTS * PROMPTS)]
-
-
-async def _converse(client: Client, name: str) -> int:
-    """Send each prompt once the one before was taken. What counts is what the program says it was given, in order."""
     with tempfile.TemporaryDirectory(prefix="tc-bench-") as folder:
-        record = Path(folder) / "prompts.jsonl"
-        command = [sys.executable, "-m", "teleclaude.testing.fake_agent", "--record", str(record)]
-        await client.post("/sessions", {"command": command, "agent": "claude", "name": name})
-        await client.wait(name, text="? for help")
-        for number in range(PROMPTS):
-            await client.text(name, f"prompt {number}")
-            with suppress(AssertionError):
-                await eventually(lambda: _count(record) > number, timeout=5)  # noqa: B023 - called before the next
-        given = [json.loads(line)["prompt"] for line in record.read_text().splitlines()]
-        return sum(prompt == f"prompt {number}" for number, prompt in enumerate(given))
+        records = {f"fake-{number}": Path(folder) / f"{number}.jsonl" for number in range(AGENTS)}
+        program = [sys.executable, "-m", "teleclaude.testing.fake_agent", "--record"]
+        settings = {
+            f"TELECLAUDE_AGENTS__{name.upper()}__COMMAND": json.dumps([*program, str(record)])
+            for name, record in records.items()
+        }
+        async with daemon(settings) as (_, client):
+            submitted = await asyncio.gather(*(_converse(client, *item) for item in records.items()))
+    return [at_least(f"agents: prompts submitted of {AGENTS * PROMPTS}", sum(submitted), "", AGENTS * PROMPTS)]
+
+
+async def _converse(client: Client, name: str, record: Path) -> int:
+    """Send each prompt once the one before was taken. What counts is what the program says it was given, in order."""
+    await client.post("/sessions", {"agent": name, "name": name})
+    await client.wait(name, text="? for help")
+    for number in range(PROMPTS):
+        await client.text(name, f"prompt {number}")
+        with suppress(AssertionError):
+            await eventually(lambda: _count(record) > number, timeout=5)  # noqa: B023 - called before the next
+    given = [json.loads(line)["prompt"] for line in record.read_text().splitlines()]
+    return sum(prompt == f"prompt {number}" for number, prompt in enumerate(given))
 
 
 def _count(record: Path) -> int:
