@@ -46,8 +46,14 @@ class Outbox:
         self._moved = moved
         self._wake = asyncio.Event()
         self._current: Job | None = None
+        self._called = False
         self._failures = 0
         self.trouble = ""
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is being sent at this moment."""
+        return self._current is not None
 
     async def load(self) -> None:
         """Take up what was not said, and what of the budget was used, before this start."""
@@ -79,6 +85,7 @@ class Outbox:
 
     async def spend(self) -> None:
         """A call that counts is about to be made."""
+        self._called = True
         await self._journal.spend(self._clock.now().timestamp(), WINDOW_SECONDS)
         self.plan.spent(self._clock.monotonic())
 
@@ -112,7 +119,7 @@ class Outbox:
             return
 
     async def _attempt(self, job: Job, step: Step) -> None:
-        self._current = job
+        self._current, self._called = job, False
         try:
             await self._try(job, step)
         finally:
@@ -132,7 +139,8 @@ class Outbox:
             log.exception("telegram_not_said", do=job.doc.get("do"), topic=job.topic)
             done = self._refused(job)
         else:
-            self._failures, self.trouble = 0, ""
+            if self._called:
+                self._failures, self.trouble = 0, ""
         now = self._clock.monotonic()
         self.plan.served(job.topic, now)
         if done:

@@ -99,8 +99,10 @@ class Plan:
         if job.key is not None:
             for place, other in enumerate(self._jobs):
                 if other.key == job.key:
-                    if job.rank is Rank.LIVE:
+                    if job.id is None:
                         job.ready = min(job.ready, other.ready)
+                        job.rank = min(job.rank, other.rank)
+                        job.doc = other.doc | job.doc
                     self._jobs[place] = job
                     return other
         self._jobs.append(job)

@@ -40,10 +40,11 @@ class Poller:
         while True:
             try:
                 offset = await self._journal.offset()
-                # The first one answers at once, so that health is known early.
+                # The first one, and the first after a failure, answers at once: health is known early.
                 updates = await self._api.poll(offset, seconds=0 if first else POLL_SECONDS)
             except ApiError as error:
                 await self._failed(error)
+                first = True
                 continue
             first = False
             await self._journal.take(updates, self._clock.now().timestamp())

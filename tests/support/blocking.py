@@ -35,6 +35,7 @@ def no_blocking_calls(packages: Sequence[ModuleType]) -> Iterator[None]:
         _allow_small_files(guard.functions[name])
     _allow_small_reads(guard.functions["os.read"])
     guard.functions["os.remove"].can_block_in("asyncio/unix_events.py", "create_unix_server")
+    guard.functions["os.unlink"].can_block_in("teleclaude/service/drop.py", "discard")
     # The interpreter is locked until the child's exec, whichever thread starts it; asyncio starts on the loop, too.
     guard.functions["os.read"].can_block_in("subprocess.py", "_execute_child")
     guard.activate()

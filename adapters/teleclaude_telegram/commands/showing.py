@@ -120,10 +120,10 @@ def allowed_file(base: str, wanted: str, folders: list[str]) -> Path:
         raise InvalidError("a path has no NUL in it", operation="telegram.get")
     path = Path(base, Path(wanted).expanduser() if wanted.startswith("~") else wanted)
     try:
-        real = path.resolve(strict=True)
-        found = real.stat()
-    except (OSError, RuntimeError):
-        real, found = path, None
+        real = path.resolve()
+        found = real.stat() if real.exists() else None
+    except (OSError, RuntimeError) as error:
+        raise NotFoundError(f"{wanted} cannot be looked at", operation="telegram.get") from error
     if not any(real.is_relative_to(Path(folder).resolve()) for folder in folders):
         raise ForbiddenError(
             f"files come from these directories only: {', '.join(folders) or 'none'}", operation="telegram.get"

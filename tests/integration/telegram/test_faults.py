@@ -1,0 +1,184 @@
+"""What goes wrong between here and Telegram: nothing that must be said is lost, nothing is done twice."""
+
+from __future__ import annotations
+
+import stat
+
+import pytest
+
+from teleclaude.wire.sessions import CloseSession, SendInput
+from tests.integration.telegram.stage import OWNER, QUICK, Stage, stage
+from tests.support.wait import eventually
+
+
+async def ill(room: Stage, why: str = "") -> bool:
+    check = await room.adapter.check()
+    return not check.ok and why in check.detail
+
+
+async def test_x33_told_to_wait_it_keeps_silent_and_then_says_everything(room: Stage) -> None:
+    topic = await room.new("flood")
+    await room.worked_off()
+    room.fake.ban(room.group, 2)
+    await room.ann.says("echo held $((40+2))", topic=topic)
+    await room.shows("flood", "held 42")
+    await room.said("held 42", topic, timeout=10)
+    assert not room.fake.recorder.early
+    assert len(room.fake.messages("held 42", topic=topic)) == 1
+
+
+@pytest.mark.parametrize("code", [500, 502])
+async def test_x34_a_server_that_fails_is_asked_again(room: Stage, code: int) -> None:
+    topic = await room.new("again")
+    room.fake.fail(code, method="sendMessage", chat=room.group, times=1)
+    await room.ann.says("echo once $((40+2))", topic=topic)
+    await room.said("once 42", topic)
+
+
+async def test_x34_a_send_whose_answer_was_lost_is_repeated_and_marked(room: Stage) -> None:
+    topic = await room.new("cut")
+    room.fake.cut(method="sendMessage", done=True)
+    await room.ann.says("echo twice $((40+2))", topic=topic)
+    marked = await room.said("perhaps for the second time", topic)
+    assert "twice 42" in marked.shown
+
+
+async def test_x35_after_an_outage_there_is_one_message_for_each_topic(room: Stage) -> None:
+    topics = {name: await room.new(name) for name in ("one", "two")}
+    await room.fake.settle()
+    before = len(room.fake.messages())
+    room.fake.outage(on=True)
+    for number in range(3):
+        for name in topics:
+            await room.hub.call(OWNER, SendInput(id=name, text=f"echo round {number} $((number+1))"))
+            await room.shows(name, f"round {number}")
+    await eventually(lambda: ill(room), timeout=10)
+    room.fake.outage(on=False)
+    for topic in topics.values():
+        digest = await room.said("round 2", topic, timeout=25)
+        assert "round 0" in digest.shown
+    assert len(room.fake.messages()) == before + 2
+
+    async def well() -> bool:
+        return (await room.adapter.check()).ok
+
+    await eventually(well, timeout=20)
+
+
+async def test_x35_what_is_queued_survives_a_restart(room: Stage) -> None:
+    topic = await room.new("kept")
+    await room.worked_off()
+    room.fake.ban(room.group, 3)
+    await room.ann.says("echo survives $((40+2))", topic=topic)
+    await room.shows("kept", "survives 42")
+    await eventually(lambda: [job for job in room.adapter._outbox.plan.jobs if job.doc["do"] == "final"], timeout=10)
+    await room.stop()
+    await room.start()
+    await room.said("survives 42", topic, timeout=15)
+    assert len(room.fake.topics()) == 1
+    journal = room.state / "telegram" / "journal.db"
+    assert stat.S_IMODE(journal.stat().st_mode) == 0o600
+
+
+async def test_output_while_the_adapter_was_away_is_said_when_it_is_back(room: Stage) -> None:
+    topic = await room.new("away")
+    await room.worked_off()
+    await room.stop()
+    await room.hub.call(OWNER, SendInput(id="away", text="echo meanwhile $((40+2)); exit 5"))
+
+    async def over() -> bool:
+        return (await room.session("away")).state == "exited"
+
+    await eventually(over, timeout=10)
+    await room.start()
+    await room.said("meanwhile 42", topic)
+    await room.said("Ended with code 5", topic)
+    await room.fake.until(lambda: topic.closed, 10)
+
+
+async def test_x37_a_deleted_topic_is_made_once_more(room: Stage) -> None:
+    topic = await room.new("lost")
+    await room.ann.deletes_topic(topic)
+    await room.hub.call(OWNER, SendInput(id="lost", text="echo where $((40+2))"))
+    said = await room.said("where 42")
+    again = await room.fake.until(lambda: room.fake.topic("lost"))
+    assert again.id != topic.id
+    assert said.thread_id == again.id
+    assert len(room.fake.calls("createForumTopic")) == 2
+
+
+async def test_x37_a_closed_topic_is_opened_to_say_what_must_be_said(room: Stage) -> None:
+    topic = await room.new("shut")
+    await room.worked_off()
+    topic.closed = True  # by somebody, while nobody was told
+    await room.hub.call(OWNER, SendInput(id="shut", text="echo open $((40+2))"))
+    await room.said("open 42", topic)
+
+
+async def test_x38_entities_that_are_refused_leave_plain_text(room: Stage) -> None:
+    topic = await room.new("plain")
+    room.fake.fail(400, "Bad Request: can't parse entities", method="sendMessage", times=1)
+    await room.ann.says("echo bare $((40+2))", topic=topic)
+    said = await room.said("bare 42", topic)
+    assert not said.entities
+
+
+async def test_x38_a_group_that_moved_is_followed(room: Stage) -> None:
+    topic = await room.new("moves")
+    await room.worked_off()
+    new = room.fake.migrate(room.group)
+    new.topics = dict(room.group.topics)
+    await room.hub.call(OWNER, SendInput(id="moves", text="echo there $((40+2))"))
+    await room.fake.until(lambda: room.fake.messages("there 42", chat=new), 10)
+    assert topic.id in new.topics
+    await room.stop()
+    await room.start()
+    assert room.adapter._room.chat_id == new.id
+
+
+async def test_x38_a_bot_that_was_thrown_out_keeps_what_it_has_to_say(room: Stage) -> None:
+    await room.new("out")
+    await room.worked_off()
+    room.fake.kick_bot(room.group)
+    await room.hub.call(OWNER, SendInput(id="out", text="echo nobody $((40+2))"))
+    await room.fake.until(lambda: [call for call in room.fake.calls("sendMessage") if call.status == 403], 10)
+    await eventually(lambda: ill(room, "kicked"), timeout=10)
+    assert await room.adapter.journal.unsaid()
+
+
+async def test_x46_a_second_poller_is_noticed_and_said(room: Stage) -> None:
+    fault = room.fake.second_poller()
+    await room.ann.says("hello")  # ends the poll that waits
+
+    async def noticed() -> bool:
+        return "same token" in (await room.adapter.check()).detail
+
+    await eventually(noticed, timeout=10)
+    assert not (await room.adapter.check()).ok
+    fault.end()
+
+    async def well() -> bool:
+        return (await room.adapter.check()).ok
+
+    await eventually(well, timeout=15)
+
+
+async def test_every_poll_says_what_it_wants_and_none_throws_anything_away(room: Stage) -> None:
+    await room.ann.says("hello")
+    await room.worked_off()
+    polls = room.fake.calls("getUpdates")
+    assert polls
+    assert all("callback_query" in str(call.params.get("allowed_updates")) for call in polls)
+    assert not room.fake.calls("deleteWebhook")
+
+
+async def test_without_a_network_at_the_start_it_comes_later() -> None:
+    async with stage(timing=QUICK) as room:
+        await room.stop()
+        room.fake.outage(on=True)
+        await room.start()
+        assert not (await room.adapter.check()).ok
+        room.fake.outage(on=False)
+        await room.ann.says("/new early")
+        await room.fake.until(lambda: room.fake.topic("early"), 25)
+        await room.hub.call(OWNER, CloseSession(id="early"))

@@ -1,0 +1,66 @@
+"""What survives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from teleclaude_telegram.intake import safe_name
+from teleclaude_telegram.journal import Journal, Place
+from teleclaude_telegram.keyboards import Button, mint
+
+
+async def test_updates_are_known_again_and_worked_off_once(tmp_path: Path) -> None:
+    async with Journal(tmp_path / "t" / "journal.db") as journal:
+        assert await journal.offset() is None
+        await journal.take([(10, {"a": 1}), (12, {"b": 2})], 1.0)
+        assert await journal.offset() == 13
+        await journal.worked_off(10)
+        await journal.take([(10, {"a": 1}), (13, {"c": 3})], 2.0)
+        assert [number for number, _ in await journal.waiting()] == [12, 13]
+    async with Journal(tmp_path / "t" / "journal.db") as journal:
+        assert [number for number, _ in await journal.waiting()] == [12, 13]
+
+
+async def test_what_is_to_be_said_and_where(tmp_path: Path) -> None:
+    async with Journal(tmp_path / "journal.db") as journal:
+        row = await journal.queue("S1", 2, {"do": "final", "end": 5}, key="final:S1", last=False)
+        await journal.requeue(row, {"do": "final", "end": 9})
+        await journal.keep(Place("S1", "one", thread=4, tidy=[1]))
+        (unsaid,) = await journal.unsaid()
+        assert unsaid.doc["end"] == 9
+        assert await journal.places() == [Place("S1", "one", thread=4, tidy=[1])]
+        await journal.drop("S1")
+        assert await journal.unsaid() == []
+        assert await journal.places() == []
+
+
+async def test_buttons_work_once_expire_and_go_with_their_keyboard(tmp_path: Path) -> None:
+    async with Journal(tmp_path / "journal.db") as journal:
+        rows = [[Button("Yes", {"do": "answer", "n": 1}), Button("No", {"do": "answer", "n": 2})]]
+        shown = await mint(journal, rows, now=100.0, keyboard="question:S1", ttl=60)
+        yes, no = (button["callback_data"] for button in shown[0])
+        assert 1 <= len(yes.encode()) <= 64
+        assert await journal.look_up(yes, 161.0) is None
+        assert (await journal.look_up(yes, 159.0) or {})["n"] == 1
+        assert await journal.burn(yes, keyboard=True)
+        assert not await journal.burn(yes, keyboard=True)
+        assert await journal.look_up(no, 101.0) is None
+        again = await mint(journal, rows, now=100.0, keyboard="question:S1")
+        await mint(journal, rows, now=100.0, keyboard="question:S1")
+        assert await journal.look_up(again[0][0]["callback_data"], 101.0) is None
+
+
+async def test_the_budget_that_was_used_is_remembered(tmp_path: Path) -> None:
+    async with Journal(tmp_path / "journal.db") as journal:
+        for at in (10.0, 50.0, 80.0):
+            await journal.spend(at, 60.0)
+        assert await journal.spent(20.0) == [50.0, 80.0]
+
+
+def test_names_of_files() -> None:
+    assert safe_name("../../x") == "x"
+    assert safe_name("-rf") == "rf"
+    assert safe_name(".bashrc") == "bashrc"
+    assert safe_name("..") == "file"
+    assert safe_name("a b.tar.gz") == "a_b.tar.gz"
+    assert len(safe_name("n" * 300 + ".pdf")) <= 80
