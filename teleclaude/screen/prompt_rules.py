@@ -82,8 +82,8 @@ LINE_RULES = (
     ),
     _rule(
         PromptKind.SECRET,
-        r"(?i)(?:^|[^a-z])(?:password|passphrase|passcode|passwort|PIN|verification code|one-time (?:code|password))"
-        r"(?:\s*\([^)]*\))?(?:\s+(?:for|of)\b.{0,120})?\s*:$",
+        r"(?i)(?:^|[^a-z])(?:password|pass ?phrase|passcode|passwort|PIN|verification code|one-time (?:code|password))"
+        r"(?:\s*\([^)]*\))?(?:\s+(?:for|of|again|once more)\b.{0,120})?\s*:$",
     ),
     _rule(PromptKind.TEXT, r"^Username for '[^']+':$"),
     _rule(PromptKind.TEXT, r"^[\w.-]* ?login:$"),
