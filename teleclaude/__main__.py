@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 from teleclaude.cli.main import main as command_line
@@ -13,6 +14,8 @@ def main() -> int:
 
 
 def _serve(config: str | None) -> int:
+    # What a start makes is kept: looking for garbage in it only takes time. It is turned on again when all is ready.
+    gc.disable()
     # The daemon's imports would cost every other command its speed.
     from teleclaude.daemon import main as daemon  # noqa: PLC0415
 

@@ -7,6 +7,7 @@ import inspect
 import os
 import secrets
 import shutil
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -48,8 +49,17 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
         patch.setenv("TMUX_TMPDIR", str(tmux))
         for name in ("CONFIG_HOME", "STATE_HOME", "RUNTIME_DIR"):
             patch.setenv(f"XDG_{name}", str(xdg / name.lower()))
+        # No test trusts the authorities of the machine, and every daemon would read all of them when it starts.
+        patch.setenv("SSL_CERT_FILE", os.devnull)
+        _heed_interrupts()
         yield this
     shutil.rmtree(home)
+
+
+def _heed_interrupts() -> None:
+    """A shell has what it runs in the background ignore SIGINT, which programs under test would inherit."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _forget_users_settings(patch: pytest.MonkeyPatch) -> None:

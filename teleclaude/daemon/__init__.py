@@ -11,7 +11,6 @@ from teleclaude.config import ConfigError, load_config
 from teleclaude.daemon.directories import DirectoryError, ensure_token, prepare
 from teleclaude.daemon.lock import AlreadyRunningError, single_instance
 from teleclaude.daemon.notify import Notifier
-from teleclaude.daemon.run import Startup, run
 from teleclaude.errors import TeleclaudeError
 from teleclaude.log import configure_logging
 from teleclaude.paths import find_paths
@@ -42,6 +41,9 @@ def main(config_path: str | None = None) -> int:
         prepare(paths)
         with single_instance(paths.lock, paths.state / "daemon.lock"):
             ensure_token(paths.token)
+            # Only now: a start that is refused is refused at once.
+            from teleclaude.daemon.run import Startup, run  # noqa: PLC0415
+
             return asyncio.run(run(Startup(config=config, config_path=path, paths=paths, notifier=notifier)))
     except DirectoryError as error:
         return _fail(EX_CANTCREAT, str(error))

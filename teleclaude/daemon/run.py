@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -58,6 +59,8 @@ async def run(startup: Startup) -> int:
         adapters = await stack.enter_async_context(Adapters(context, on_failure=failed))
         handlers = await stack.enter_async_context(EventHandlers(load_handlers(), bus=core.bus, tasks=tasks))
         core.health.adapters = _checks(adapters, handlers)
+        gc.freeze()
+        gc.enable()
         await _say_ready(startup, core)
         _spawn_watchdog(startup.notifier, tasks, clock)
         status = await _until_stopped(stop, tasks)
