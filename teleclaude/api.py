@@ -314,7 +314,7 @@ class Hub(Protocol):
     def admit(self, principal: Principal, operation: str, *, whole: bool = False) -> None:
         """Count what is asked without a command. ``whole``: it shows more than single sessions.
 
-        Raises ``LimitError``, and ``ForbiddenError`` where the principal may know of some sessions only.
+        Raises ``LimitError``, and ``ForbiddenError`` where the principal is narrowed down to some of it.
         """
         ...
 

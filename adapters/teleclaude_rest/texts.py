@@ -1,7 +1,7 @@
 """What the description says where types cannot."""
 
 READY = """\
-Answered within 2 s. Not for a token that is for some sessions only."""
+Answered within 2 s. Not for a token that is narrowed down to some sessions or verbs."""
 
 CREATE = """\
 `command`: a text is run by the shell, an array as it is, none is the shell itself; or `agent`, a profile of

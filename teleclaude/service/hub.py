@@ -266,11 +266,10 @@ class Service:
 
     def admit(self, principal: Principal, operation: str, *, whole: bool = False) -> None:
         self._limits.admit(principal, operation)
-        if whole and principal.sessions is not None:
+        if whole and (principal.sessions is not None or principal.verbs is not None):
             self._audit.note_denied(principal, operation, ForbiddenError.code)
             raise ForbiddenError(
-                f"{principal.name} is for some sessions only, and {operation} shows the whole daemon",
-                operation=operation,
+                f"{principal.name} is narrowed down, and {operation} shows the whole daemon", operation=operation
             )
 
     async def readiness(self) -> Readiness:

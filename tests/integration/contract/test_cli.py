@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from teleclaude.cli import client
+from teleclaude.cli.main import main
 from tests.integration.cli.conftest import CommandLine
 from tests.integration.contract.api import Api
 from tests.integration.contract.test_executions import check as check_execution
@@ -93,6 +95,20 @@ class TestHostileWords:
         ended = await CommandLine(tmp_path)("ls")
         assert (ended.code, ended.err.count("\n")) == (69, 1)
         assert time.monotonic() - begin < 2
+
+    async def test_l7_a_daemon_that_hangs(
+        self, outside: Outside, api: Api, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setattr(client, "ANSWER_SECONDS", 0.5)
+        monkeypatch.setenv("TELECLAUDE_RUNTIME_DIR", str(outside.daemon.runtime))
+        os.kill(outside.daemon.pid, signal.SIGSTOP)
+        try:
+            assert await asyncio.to_thread(main, ["ls"], lambda _: 0) == 75
+        finally:
+            os.kill(outside.daemon.pid, signal.SIGCONT)
+        assert "does not answer" in capsys.readouterr().err
+        assert await asyncio.to_thread(main, ["ls"], lambda _: 0) == 0
+        await api.get("/health")
 
     async def test_l8_what_a_program_printed_is_filtered(self, tc: CommandLine, api: Api) -> None:
         await api.new("printf '\\033]0;title\\007\\033[31mred\\033[0m\\033[2J'; exec cat", "build")

@@ -194,7 +194,8 @@ async def test_a_token_for_some_verbs_does_nothing_else(outside: Outside) -> Non
     token = await outside.new_token("reader", verbs=["session.list"])
     assert (await outside.ask("GET", "/v1/sessions", token=token))[0] == 200
     assert await outside.code("GET", "/v1/sessions/x", token=token) == (403, "forbidden")
-    assert await outside.code("GET", "/v1/events", token=token) == (403, "forbidden")
+    for path in ("events", "metrics", "ready"):
+        assert await outside.code("GET", f"/v1/{path}", token=token) == (403, "forbidden")
     wrong = outside.code("POST", "/v1/tokens", json={"name": "wrong", "verbs": ["session.fly"]})
     assert await wrong == (422, "invalid")
     await outside.revoke("reader")
