@@ -6,7 +6,7 @@ from teleclaude.clock import Clock
 from teleclaude.errors import UnavailableError
 
 FAILURES = 5
-COOL_DOWN_SECONDS = 10.0
+COOL_DOWN_SECONDS = 3.0
 
 
 class SpawnBreaker:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from teleclaude.api import current_connection
@@ -38,35 +38,21 @@ CONSISTENT_READS = 3
 """How often a list is read anew when an execution ended meanwhile."""
 
 
-class Executions:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionHandlers:
     """Handlers of the execution commands over the parts that do the work."""
 
-    def __init__(
-        self,
-        *,
-        computer: str,
-        table: ExecutionTable,
-        lookup: ExecutionLookup,
-        sessions: Lookup,
-        records: ExecutionRecords,
-        streams: StreamStore,
-        keeper: Keeper,
-        commands: Commands,
-        lifetimes: Lifetimes,
-        settings: Settings,
-        clock: Clock,
-    ) -> None:
-        self._computer = computer
-        self._table = table
-        self._lookup = lookup
-        self._sessions = sessions
-        self._records = records
-        self._streams = streams
-        self._keeper = keeper
-        self._commands = commands
-        self._lifetimes = lifetimes
-        self._settings = settings
-        self._clock = clock
+    computer: str
+    table: ExecutionTable
+    lookup: ExecutionLookup
+    sessions: Lookup
+    records: ExecutionRecords
+    streams: StreamStore
+    keeper: Keeper
+    commands: Commands
+    lifetimes: Lifetimes
+    settings: Settings
+    clock: Clock
 
     def handlers(self) -> Mapping[type[Command[Any]], Handler]:
         return {
@@ -96,38 +82,38 @@ class Executions:
     async def launch(self, principal: Principal, command: wire.StartExecution) -> LiveExecution:
         """Check, record and start it, or queue it."""
         operation = command.operation
-        require_local(command.computer, self._computer, operation=operation)
+        require_local(command.computer, self.computer, operation=operation)
         connection = current_connection()
         if command.lifetime is Lifetime.CONNECTION and connection is None:
             raise InvalidError(
                 "this request came by no connection that it could live by; use detached", operation=operation
             )
-        execution_id = new_id("E", self._clock)
+        execution_id = new_id("E", self.clock)
         spec, prepared = await asyncio.to_thread(self._prepare, principal, command, execution_id)
         execution = Execution(
             id=execution_id,
-            computer=self._computer,
+            computer=self.computer,
             spec=spec,
             state=QueuedState(),
-            created_at=self._clock.now(),
+            created_at=self.clock.now(),
             owner=principal.name,
             tags=tuple(dict.fromkeys(command.tags)),
         )
-        live = await self._commands.start(execution, prepared)
+        live = await self.commands.start(execution, prepared)
         if spec.lifetime is Lifetime.CONNECTION and connection is not None:
-            self._lifetimes.bind(live, connection)
+            self.lifetimes.bind(live, connection)
         return live
 
     def _prepare(
         self, principal: Principal, command: wire.StartExecution, execution_id: str
     ) -> tuple[ExecutionSpec, Prepared]:
         check_env(command.env, principal, operation=command.operation)
-        cwd = check_directory(command.cwd, principal, self._settings.current, operation=command.operation)
+        cwd = check_directory(command.cwd, principal, self.settings.current, operation=command.operation)
         spec = command.spec(cwd)
-        return spec, self._commands.prepare(spec, execution_id)
+        return spec, self.commands.prepare(spec, execution_id)
 
     async def get(self, principal: Principal, command: wire.GetExecution) -> ExecutionView:
-        found = await self._lookup.find(principal, command.id, operation=command.operation)
+        found = await self.lookup.find(principal, command.id, operation=command.operation)
         if found.live is None:
             return self._ended_view(found.stored)
         await _wait(found.live, command.wait_ms)
@@ -136,19 +122,19 @@ class Executions:
     async def list(self, principal: Principal, command: wire.ListExecutions) -> ExecutionList:
         session_id: str | None = None
         if command.session is not None:
-            found = await self._sessions.find(principal, command.session, operation=command.operation)
+            found = await self.sessions.find(principal, command.session, operation=command.operation)
             session_id = found.session.id
         stored: list[Execution] = []
         for _ in range(CONSISTENT_READS):
-            stored = await self._records.select(
+            stored = await self.records.select(
                 status=command.status, session_id=session_id, tag=command.tag, limit=command.limit
             )
-            if all(self._table.find(one.id) is not None for one in stored if one.outcome is None):
+            if all(self.table.find(one.id) is not None for one in stored if one.outcome is None):
                 break  # none ended between the read and now, so the list shows one moment
         return ExecutionList(executions=[self._current(execution) for execution in stored])
 
     async def delete(self, principal: Principal, command: wire.DeleteExecution) -> ExecutionView:
-        found = await self._lookup.find(principal, command.id, operation=command.operation)
+        found = await self.lookup.find(principal, command.id, operation=command.operation)
         if found.live is not None and not found.live.ended.is_set():
             raise ConflictError("it has not ended; cancel it first", operation=command.operation)
         execution = found.execution
@@ -157,15 +143,15 @@ class Executions:
         return view
 
     async def record(self, principal: Principal, command: wire.ReadRecord) -> wire.RecordView:
-        found = await self._lookup.find(principal, command.id, operation=command.operation)
+        found = await self.lookup.find(principal, command.id, operation=command.operation)
         if found.live is not None and not found.live.ended.is_set():
             raise ConflictError("it has not ended; wait for it with wait_ms", operation=command.operation)
         return wire.RecordView.of(found.execution, self._ended_view(found.execution))
 
     async def drop(self, execution: Execution) -> None:
         """Remove an ended one with its files."""
-        await self._records.delete(execution)
-        await self._streams.delete(execution.id)
+        await self.records.delete(execution)
+        await self.streams.delete(execution.id)
 
     async def cancel(self, principal: Principal, command: wire.CancelExecution) -> ExecutionView:
         live = await self._open(principal, command.id, command.operation)
@@ -208,24 +194,24 @@ class Executions:
         return self._view(live)
 
     async def _open(self, principal: Principal, reference: str, operation: str) -> LiveExecution:
-        found: FoundExecution = await self._lookup.find(principal, reference, operation=operation)
+        found: FoundExecution = await self.lookup.find(principal, reference, operation=operation)
         if found.live is None or found.live.ended.is_set():
             raise ExitedError(f"execution {reference} has ended", operation=operation)
         return found.live
 
     def _current(self, execution: Execution) -> ExecutionView:
-        live = self._table.find(execution.id)
+        live = self.table.find(execution.id)
         return self._view(live) if live is not None else ExecutionView.of(execution)
 
     def _view(self, live: LiveExecution) -> ExecutionView:
         if live.ended.is_set():
             return ExecutionView.of(live.execution)
-        return ExecutionView.of(replace(live.execution, streams=self._keeper.view_totals(live)))
+        return ExecutionView.of(replace(live.execution, streams=self.keeper.view_totals(live)))
 
     def _ended_view(self, execution: Execution) -> ExecutionView:
         """Its oldest bytes may have been dropped since its end."""
         streams = {
-            name: _shortened(totals, self._streams.get(execution.id, name).bounds().start) if totals.end else totals
+            name: _shortened(totals, self.streams.get(execution.id, name).bounds().start) if totals.end else totals
             for name, totals in execution.streams.items()
         }
         return ExecutionView.of(replace(execution, streams=streams))

@@ -13,7 +13,7 @@ from teleclaude.bus import Bus
 from teleclaude.clock import Clock
 from teleclaude.process import Runner, become_subreaper
 from teleclaude.service.executions.commands import Commands
-from teleclaude.service.executions.handlers import Executions, Handler
+from teleclaude.service.executions.handlers import ExecutionHandlers, Handler
 from teleclaude.service.executions.keeper import Keeper
 from teleclaude.service.executions.lifetime import OWNER as LIFETIMES
 from teleclaude.service.executions.lifetime import Lifetimes
@@ -71,7 +71,7 @@ class ExecutionPart:
             cgroups=cgroups_of(settings.current),
         )
         self.commands = Commands(keeper=self.keeper, runner=self._runner, tasks=tasks, clock=clock)
-        self.executions = Executions(
+        self.executions = ExecutionHandlers(
             computer=computer,
             table=self.table,
             lookup=self.lookup,

@@ -26,24 +26,21 @@ async def statuses(client: Client, *executions: dict[str, str]) -> list[str]:
 
 
 async def test_c15_no_more_than_the_slots_run_and_the_rest_wait_in_order(client: Client, daemon: DaemonProcess) -> None:
-    order = daemon.home / "order"
-    script = f'echo +$N >>{order}; sleep 0.15; echo -$N >>{order}; [ "$N" != 3 ] || kill -KILL $$; exit $N'
+    go = daemon.home / "go"
+    script = f'until [ -e {go} ]; do sleep 0.02; done; [ "$N" != 3 ] || kill -KILL $$; exit $N'
     many = [await client.post("/executions", {"script": script, "env": {"N": str(n)}}) for n in range(SLOTS + 5)]
-    assert (await statuses(client, many[-1])) == ["queued"]
+    assert await statuses(client, *many) == ["running"] * SLOTS + ["queued"] * 5
     refused = await client.post("/executions", {"argv": ["true"], "queue": False}, expect=429)
     assert refused["code"] == "limit"
+    go.touch()
     while (await statuses(client, many[-1]))[0] in ("queued", "starting", "running"):
         listed = (await client.get("/executions"))["executions"]
         assert sum(one["status"] in ("starting", "running", "stopping") for one in listed) <= SLOTS
-    lines = order.read_text().split()
-    depths = [sum(1 if line[0] == "+" else -1 for line in lines[:place]) for place in range(len(lines) + 1)]
-    assert max(depths) == SLOTS
-    begun = [int(line[1:]) for line in lines if line[0] == "+"]
-    assert sorted(begun[:SLOTS]) == list(range(SLOTS))
-    assert sorted(begun) == list(range(SLOTS + 5))
-    assert all(abs(place - number) < SLOTS for place, number in enumerate(begun))
     ended = [await end(client, execution) for execution in many]
-    assert [one["created_at"] for one in ended] == sorted(one["created_at"] for one in ended)
+    for moment in ("created_at", "started_at"):
+        assert [one[moment] for one in ended] == sorted(one[moment] for one in ended)
+    for one in ended:
+        assert sum(other["started_at"] < one["completed_at"] <= other["completed_at"] for other in ended) <= SLOTS
     assert (await run(client, "true", queue=False))["status"] == "completed"
 
 
@@ -127,7 +124,7 @@ async def test_b24_failing_starts_fail_at_once_until_one_succeeds() -> None:
         finally:
             process.rlimit(psutil.RLIMIT_NOFILE, descriptors)
         assert refused["code"] == "unavailable"
-        assert 0 < refused["retry_after_ms"] <= 10_000
+        assert 0 < refused["retry_after_ms"] <= 3_000
         ready = await client.get("/ready", expect=503)
         assert not ready["checks"]["executions"]["ok"]
 
@@ -135,7 +132,7 @@ async def test_b24_failing_starts_fail_at_once_until_one_succeeds() -> None:
             answer = await client.http.post(client.url("/executions"), json={"argv": ["true"], "wait_ms": 5000})
             return answer.status == 201 and (await answer.json())["status"] == "completed"
 
-        await eventually(again, timeout=15)
+        await eventually(again, timeout=10)
         assert (await client.get("/ready"))["checks"]["executions"]["ok"]
 
 
