@@ -1,4 +1,4 @@
-"""Two computers with a directory each that has the same name on both; the tests of a module share them."""
+"""Two computers with a directory each that has the same name on both; most tests share them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DELAY = 0.06
 """Between the source and Redis, each way, so that there is time between two steps."""
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def pair() -> Iterator[Pair]:
     with places() as folders:
         more = {name: settings(folder, folders[HERE] / RECORD) for name, folder in folders.items()}
