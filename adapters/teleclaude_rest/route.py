@@ -40,9 +40,9 @@ class Route:
 
     A POST or PATCH takes the remaining fields from a JSON body. ``options`` holds query parameters that are no
     field of the command. ``bare`` serves the path without the prefix as well, for probes and scrapers. ``whole``
-    shows the whole daemon, so not to a narrow token. ``open`` needs no token, ``websocket`` may be
-    shown it after the upgrade. ``streamed``: body and reply are a
-    file's bytes, whose name, the last part of the path, may hold any character. ``details`` tells what types cannot.
+    shows the whole daemon, so not to a narrow token. ``open`` needs no token, ``websocket`` may be shown it after the
+    upgrade. ``streamed``: body and reply are a file's bytes, whose name, the last part of the path, may hold any
+    character. ``details`` tells what types cannot.
     """
 
     method: str
