@@ -99,7 +99,7 @@ async def _daemon(home: Path, work: Path, environ: Mapping[str, str]) -> AsyncIt
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "teleclaude", "serve"),
+            *(sys.executable, "-P", "-m", "teleclaude", "serve"),
             env=own,
             cwd=work,
             stdin=asyncio.subprocess.DEVNULL,

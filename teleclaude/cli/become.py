@@ -10,6 +10,9 @@ from teleclaude.cli.output import Output
 
 
 def become(out: Output, *words: str) -> NoReturn:
-    """Go on as ``python -m teleclaude.assist WORD …``, with this terminal and environment."""
+    """Go on as ``python -m teleclaude.assist WORD …``, with this terminal and environment.
+
+    A folder called teleclaude where the user happens to be is not taken for the program (``-P``).
+    """
     out.flush()
-    os.execv(sys.executable, [sys.executable, "-m", "teleclaude.assist", *words])
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "teleclaude.assist", *words])
