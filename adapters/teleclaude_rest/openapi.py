@@ -124,28 +124,28 @@ def _operation(route: Route, schemas: dict[Any, Any], components: dict[str, Any]
         described["requestBody"] = _body(route, components)
     elif route.streamed and route.method == "PUT":
         described["requestBody"] = {"required": True, "content": {"application/octet-stream": {"schema": {}}}}
+    described["responses"] = _responses(route, schemas)
+    return described
+
+
+def _responses(route: Route, schemas: dict[Any, Any]) -> dict[str, Any]:
     content: dict[str, Any] = {
         media.mime: {"schema": {} if media.model is None else schemas[media.model, "serialization"]}
         for media in route.replies
     }
-    problem = {
-        "headers": {"Retry-After": RETRY_AFTER},
-        "content": {"application/problem+json": {"schema": {"$ref": REFERENCE.format(model="Problem")}}},
-    }
     good: dict[str, Any] = {"description": route.summary, "content": content}
     if route.headers:
         good["headers"] = {name: {"schema": {"type": "string"}} for name in route.headers}
-    described["responses"] = {
-        str(route.status): good,
-        **({str(route.other_status): _also(good, problem)} if route.other_status is not None else {}),
-        "default": {"description": "What went wrong and what to do", **problem},
+    problem = {"application/problem+json": {"schema": {"$ref": REFERENCE.format(model="Problem")}}}
+    responses = {str(route.status): good}
+    if route.other_status is not None:
+        responses[str(route.other_status)] = {**good, "content": {**content, **problem}}
+    responses["default"] = {
+        "description": "What went wrong and what to do",
+        "headers": {"Retry-After": RETRY_AFTER},
+        "content": problem,
     }
-    return described
-
-
-def _also(good: dict[str, Any], problem: dict[str, Any]) -> dict[str, Any]:
-    """A status under which the route's own object may come, and a problem."""
-    return {**good, "content": {**good["content"], **problem["content"]}}
+    return responses
 
 
 def _details(route: Route) -> str:
