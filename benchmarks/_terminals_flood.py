@@ -24,6 +24,9 @@ FLOOD_BYTES = 500_000_000
 RETAINED_BYTES = 8_000_000
 LINE = b"x" * 77
 END = b"\r\nFLOOD-DONE\r\n"
+_SHOWN = LINE + b"\r\n"
+_LINES = FLOOD_BYTES // (len(LINE) + 1)
+_LAST = LINE[: FLOOD_BYTES % (len(LINE) + 1)] + END
 VIEWERS, VIEWED_BYTES, PIECE_BYTES = 100, 8 << 20, 1 << 14
 WAIT_SECONDS = 30.0
 
@@ -84,9 +87,8 @@ async def _beside() -> list[Row]:
                 latencies.append(await http_echo(client))
                 grown = max(grown, watched.memory_info().rss - before)
                 await asyncio.sleep(0.05)
-            whole = _whole_output()
             end = await eventually(lambda: _settled_end(client), timeout=30)
-            kept, wrong = await _compare(client, whole, end)
+            kept, wrong = await _compare(client)
     return [
         at_most("flood of 500 MB: the daemon's memory grown", grown / 1e6, "MB", 30),
         at_most("flood: input to another session, p99", statistics.quantiles(latencies, n=100)[98], "ms", 200),
@@ -98,14 +100,16 @@ async def _beside() -> list[Row]:
 
 def _size() -> int:
     """The terminal makes two bytes of each line's end."""
-    lines, rest = divmod(FLOOD_BYTES, len(LINE) + 1)
-    return lines * (len(LINE) + 2) + rest + len(END)
+    return _LINES * len(_SHOWN) + len(_LAST)
 
 
-def _whole_output() -> bytes:
-    """The end of what was printed, longer than what is kept."""
-    rest = FLOOD_BYTES % (len(LINE) + 1)
-    return (LINE + b"\r\n") * (4 * RETAINED_BYTES // len(LINE)) + LINE[:rest] + END
+def _printed(start: int, length: int) -> bytes:
+    """What the flood printed from offset ``start`` on."""
+    inside, whole = start % len(_SHOWN), _LINES * len(_SHOWN)
+    if start >= whole:
+        return _LAST[start - whole :][:length]
+    lines = _SHOWN * (min(length, whole - start) // len(_SHOWN) + 2)
+    return (lines[inside : inside + whole - start] + _LAST)[:length]
 
 
 async def _settled_end(client: Client) -> int:
@@ -114,13 +118,12 @@ async def _settled_end(client: Client) -> int:
     return output["end"] if (await client.output("flood", -len(END)))[1] == END else 0
 
 
-async def _compare(client: Client, whole: bytes, end: int) -> tuple[int, int]:
+async def _compare(client: Client) -> tuple[int, int]:
     """How many bytes are kept, and how many of them are not what was printed there."""
     offset, data = await client.output("flood")
     kept = wrong = 0
     while data:
-        start = len(whole) - (end - offset)
-        expected = whole[start : start + len(data)]
+        expected = _printed(offset, len(data))
         if data != expected:
             wrong += sum(a != b for a, b in zip(data, expected, strict=False)) + abs(len(data) - len(expected))
         kept += len(data)
