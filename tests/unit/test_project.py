@@ -26,7 +26,7 @@ PORTS = {"api", "clock", "errors", "events", "model", "testing", "wire"}
 
 MACHINE = re.compile(
     r"(?<![\w}])/(?:root|work|opt|home/(?!me\b)\w+)/[\w.]|/tmp/bash|\b(?:pypi|pythonhosted|npmjs|yarnpkg)"
-    + r"\.(?:org|com)\b"
+    r"\.(?:org|com)\b"
 )
 
 
