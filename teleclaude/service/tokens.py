@@ -17,7 +17,7 @@ from typing import Any
 import structlog
 
 from teleclaude.clock import Clock, timestamp
-from teleclaude.errors import InvalidError, NotFoundError, UnauthenticatedError
+from teleclaude.errors import ForbiddenError, InvalidError, NotFoundError, UnauthenticatedError
 from teleclaude.model import Principal, Role
 from teleclaude.service.ids import new_id
 from teleclaude.service.lookup import Lookup
@@ -144,12 +144,7 @@ class Tokens:
         return {CreateToken: self.create, ListTokens: self.list, RevokeToken: self.revoke}
 
     async def create(self, principal: Principal, command: CreateToken) -> NewTokenView:
-        known = self._operations()
-        for verb in command.verbs or ():
-            if verb not in known:
-                raise InvalidError(
-                    f"{verb!r} is no verb; the verbs are {', '.join(sorted(known))}", operation=command.operation
-                )
+        self._check_verbs(principal, command)
         sessions = None
         if command.sessions is not None:
             found = [
@@ -179,6 +174,20 @@ class Tokens:
         self._grants[token.digest] = grant
         log.info("token_created", name=token.name, role=token.role.label)
         return NewTokenView(token=text, **_view(token).model_dump())
+
+    def _check_verbs(self, principal: Principal, command: CreateToken) -> None:
+        """Whether they exist, and nobody gives away more than is its own."""
+        known = self._operations()
+        for verb in command.verbs or ():
+            if verb not in known:
+                raise InvalidError(
+                    f"{verb!r} is no verb; the verbs are {', '.join(sorted(known))}", operation=command.operation
+                )
+        if principal.verbs is not None and (command.verbs is None or not principal.verbs.issuperset(command.verbs)):
+            raise ForbiddenError(
+                f"{principal.name} may give away verbs of its own only: {', '.join(sorted(principal.verbs))}",
+                operation=command.operation,
+            )
 
     async def list(self, _principal: Principal, _command: ListTokens) -> TokenList:
         return TokenList(tokens=[_view(grant.token) for grant in self._grants.values()])

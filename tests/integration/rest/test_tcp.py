@@ -201,6 +201,17 @@ async def test_a_token_for_some_verbs_does_nothing_else(outside: Outside) -> Non
     await outside.revoke("reader")
 
 
+async def test_a_narrow_token_makes_none_that_is_wider(outside: Outside) -> None:
+    token = await outside.new_token("maker", role="owner", verbs=["token.create", "session.list"])
+    for wider in ({}, {"verbs": ["session.list", "session.input"]}):
+        body = {"name": "wide", "role": "viewer", **wider}
+        assert await outside.code("POST", "/v1/tokens", token=token, json=body) == (403, "forbidden")
+    body = {"name": "lister", "role": "viewer", "verbs": ["session.list"]}
+    assert (await outside.ask("POST", "/v1/tokens", token=token, json=body))[0] == 201
+    for name in ("maker", "lister"):
+        await outside.revoke(name)
+
+
 async def test_revoking_cuts_what_is_open_within_a_second(outside: Outside) -> None:
     token = await outside.new_token("brief")
     async with Client(outside.daemon.socket) as client:
