@@ -172,6 +172,7 @@ def build_core(parts: Parts) -> Core:
         screens=screens,
         panes=panes,
         remote=remote,
+        wait=waits.wait,
         settings=settings,
         tasks=tasks,
         clock=clock,

@@ -13,7 +13,7 @@ from teleclaude.errors import TeleclaudeError
 from teleclaude.service.handoff.force import Force
 from teleclaude.service.handoff.keeper import OWNER, Keeper
 from teleclaude.service.handoff.ownership import Ownerships
-from teleclaude.service.handoff.relay import Relay
+from teleclaude.service.handoff.relay import Relay, Wait
 from teleclaude.service.handoff.source import Source
 from teleclaude.service.handoff.staging import Staging
 from teleclaude.service.handoff.target import Handler, Target
@@ -28,6 +28,7 @@ from teleclaude.streams import StreamStore
 from teleclaude.tmux import Panes
 from teleclaude.wire.base import Command
 from teleclaude.wire.handoff import HandoffSession, TakeSession
+from teleclaude.wire.sessions import WaitSession
 
 log = structlog.get_logger(__name__)
 
@@ -35,7 +36,7 @@ TIDY_SECONDS = 5.0
 
 
 class HandoffPart:
-    """``believe`` before sessions are adopted, ``resume`` after."""
+    """``believe`` before sessions are adopted, ``resume`` after. ``wait`` waits for a session that is here."""
 
     def __init__(
         self,
@@ -49,11 +50,13 @@ class HandoffPart:
         screens: Screens,
         panes: Panes,
         remote: Remote,
+        wait: Wait,
         settings: Settings,
         tasks: Tasks,
         clock: Clock,
     ) -> None:
         self._tasks = tasks
+        self._wait = wait
         self._clock = clock
         staging = Staging(streams, settings.current.sessions.segment_bytes)
         self._keeper = Keeper(
@@ -87,7 +90,7 @@ class HandoffPart:
             settings=settings,
             clock=clock,
         )
-        self.relay = Relay(keeper=self._keeper, remote=remote, table=table, records=records)
+        self.relay = Relay(keeper=self._keeper, remote=remote, table=table, records=records, clock=clock)
         self._force = Force(
             computer=computer,
             keeper=self._keeper,
@@ -105,6 +108,7 @@ class HandoffPart:
         return {
             HandoffSession: self._source.handoff,
             TakeSession: self._force.take,
+            WaitSession: lambda principal, command: self.relay.wait(principal, command, self._wait),
             **self._target.handlers(),
         }
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
+from teleclaude.clock import Clock
 from teleclaude.errors import ConflictError
 from teleclaude.model import HandedOff, Principal, Session, is_name
 from teleclaude.model.handoff import Claim, Supersede
@@ -27,8 +29,11 @@ from teleclaude.wire.sessions import (
     SendKeys,
     SignalSession,
     UpdateSession,
+    WaitReply,
     WaitSession,
 )
+
+Wait = Callable[[Principal, WaitSession], Awaitable[WaitReply]]
 
 RELAYED = (
     CloseSession,
@@ -52,12 +57,13 @@ MOST_MOVES = 4
 
 
 class Relay:
-    def __init__(self, *, keeper: Keeper, remote: Remote, table: SessionTable, records: Records) -> None:
+    def __init__(self, *, keeper: Keeper, remote: Remote, table: SessionTable, records: Records, clock: Clock) -> None:
         self._keeper = keeper
         self._ownerships = keeper.ownerships
         self._remote = remote
         self._table = table
         self._records = records
+        self._clock = clock
 
     async def destination(self, principal: Principal, command: Command[Any]) -> Destination | None:
         """Where a session is that was here once; None for everything else, and for what the principal may not know of.
@@ -81,6 +87,20 @@ class Relay:
                 epoch=state.epoch,
             )
         return Destination(state.computer, command.model_copy(update={"id": state.session_id}))
+
+    async def wait(self, principal: Principal, command: WaitSession, here: Wait) -> WaitReply:
+        """A wait that the session leaves from under goes on where it went."""
+        began = self._clock.monotonic()
+        reply = await here(principal, command)
+        if reply.outcome != "exited" or principal.name.startswith(NODE):
+            return reply
+        destination = await self.destination(principal, command)
+        if destination is None:
+            return reply
+        left = command.timeout_ms - round((self._clock.monotonic() - began) * 1000)
+        rest = destination.command.model_copy(update={"timeout_ms": max(0, left)})
+        there: WaitReply = await self.call(principal, Destination(destination.computer, rest), None)
+        return there
 
     async def _ended(self, reference: str) -> Session | None:
         if self._table.find(reference) is not None:

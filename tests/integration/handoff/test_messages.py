@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -16,7 +17,7 @@ from teleclaude.model import Principal, Role
 from teleclaude.testing.fabric import Fault, Network
 from teleclaude.wire.base import Command
 from teleclaude.wire.handoff import InquireHandoff, OfferHandoff, TakeSession
-from teleclaude.wire.sessions import CloseSession, ReadOutput, UpdateSession
+from teleclaude.wire.sessions import CloseSession, ReadOutput, Until, UpdateSession, WaitSession
 from tests.integration.handoff.cores import ME, Computer, computer
 from tests.support.wait import eventually
 
@@ -215,6 +216,24 @@ async def test_an_old_name_leads_on_however_far_it_went(three: Three) -> None:
     # Purging drops what is here only.
     await anvil.ask(CloseSession(id="work", purge=True))
     assert (await crane.get("play")).state == "exited"
+
+
+async def test_who_waits_goes_on_waiting_there(three: Three) -> None:
+    _, anvil, barn, _ = three
+    await anvil.new(ECHO)
+    await anvil.sees("begin")
+
+    async def move() -> None:
+        await anvil.hand("barn")
+        await barn.text("after")
+        await barn.sees("<after on")
+        await barn.ask(CloseSession(id="work", grace_ms=0))
+
+    text = WaitSession(id="work", until=Until(text="<after on"), timeout_ms=10_000)
+    end = WaitSession(id="work", until=Until(exit=True), timeout_ms=10_000)
+    matched, ended, _ = await asyncio.gather(anvil.ask(text), anvil.ask(end), move())
+    assert (matched.outcome, ended.outcome) == ("matched", "exited")
+    assert (await barn.get()).state == "exited"
 
 
 async def test_only_computers_speak_to_computers(three: Three) -> None:
