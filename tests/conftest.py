@@ -8,6 +8,7 @@ import os
 import secrets
 import shutil
 import signal
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -18,6 +19,10 @@ from hypothesis import settings
 
 from tests.support.blocking import no_blocking_calls, own_packages
 from tests.support.leaks import MARK, Leaks, look, wait_until_clean
+
+# Where an environment forbids bytecode, every daemon and every worker of the run would compile everything anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # A busy machine is slow, not wrong; the test's own time-out is the deadline.
 settings.register_profile("teleclaude", settings.default, deadline=None)
