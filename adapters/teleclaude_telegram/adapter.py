@@ -14,10 +14,10 @@ import telegram
 
 from teleclaude.api import AdapterContext, Check, TaskPolicy
 from teleclaude.errors import UnavailableError
-from teleclaude_telegram import watch
+from teleclaude_telegram import ask, watch
 from teleclaude_telegram.api import ApiError, BotApi, explain
 from teleclaude_telegram.ask import Tools
-from teleclaude_telegram.commands import TABLE, running
+from teleclaude_telegram.commands import TABLE
 from teleclaude_telegram.deliver import Deliverer
 from teleclaude_telegram.desk import Desk
 from teleclaude_telegram.journal import Journal
@@ -26,13 +26,13 @@ from teleclaude_telegram.people import People
 from teleclaude_telegram.plan import GROUP, PRIVATE, Limits, Plan
 from teleclaude_telegram.poll import DEAF_SECONDS, Poller
 from teleclaude_telegram.room import Room
-from teleclaude_telegram.taps import Taps
+from teleclaude_telegram.taps import Deed, Taps
 from teleclaude_telegram.watch import Watcher
 
 log = structlog.get_logger(__name__)
 
 OWNER = "telegram"
-OWNERS = (OWNER, watch.OWNER, running.OWNER)
+OWNERS = (OWNER, watch.OWNER, ask.OWNER)
 STOP_SECONDS = 1.0
 RETRY_SECONDS = 10.0
 DESCRIPTION_CHARS = 256
@@ -92,8 +92,8 @@ class TelegramAdapter:
         watcher = Watcher(room, outbox, deliverer, self._timing.quiet)
         tools = Tools(room, outbox, watcher)
 
-        async def say_late(ask: object, deed: dict[str, object]) -> None:
-            await desk.say_late(ask, deed)  # type: ignore[arg-type]
+        async def say_late(request: ask.Ask, deed: Deed) -> None:
+            await desk.say_late(request, deed)
 
         self._desk = desk = Desk(tools, self._people, Taps(deliverer, say_late))
         self._poller = Poller(room.api, room.journal, context.clock, desk.wake)

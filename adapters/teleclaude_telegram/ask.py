@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from teleclaude.errors import InvalidError
+from teleclaude.errors import InvalidError, TeleclaudeError
 from teleclaude.model import Principal
 from teleclaude.wire.base import Command
 from teleclaude_telegram import render
@@ -20,6 +20,7 @@ from teleclaude_telegram.watch import Watcher
 
 R = TypeVar("R")
 MAX_TIDY = 200
+OWNER = "telegram-asks"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,17 @@ class Ask:
         if self.place is None:
             doc["thread"] = self.thread
         await self.tools.outbox.say("" if self.place is None else self.place.session_id, rank, doc)
+
+    def beside(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Do what takes long beside everything else; what goes wrong is said."""
+
+        async def guarded() -> None:
+            try:
+                await work
+            except TeleclaudeError as error:
+                await self.reply(f"⚠️ {error.detail}", rank=Rank.URGENT, silent=False)
+
+        self.tools.room.context.tasks.spawn(guarded(), name=name, owner=OWNER)
 
     async def served(self) -> None:
         """The message has done its work and goes, at once or with the end of the turn."""

@@ -26,6 +26,7 @@ from teleclaude_telegram.room import PLAIN, SELF, TOPICS, Room
 log = structlog.get_logger(__name__)
 
 MAX_REMADE = 2
+LIVE_STATES = ("starting", "running", "handing_off")
 FINAL_BYTES = 64 << 10
 FINAL_UNITS = 3400
 QUESTION_TTL = 24 * 3600.0
@@ -118,7 +119,8 @@ class Deliverer:
             await self._room.api.bot.reopen_forum_topic(self._room.chat_id, place.thread)
             place.closed = False
             await self._room.keep(place)
-            if job.doc["do"] != "close":
+            session = await self._room.hub.call(SELF, GetSession(id=place.session_id))
+            if session.state not in LIVE_STATES and job.doc["do"] != "close":
                 await self._outbox.say(
                     place.session_id, Rank.FINAL, {"do": "close"}, key=f"close:{job.topic}", last=True
                 )
@@ -160,14 +162,20 @@ class Deliverer:
         return True
 
     async def _close(self, job: Job, place: Place | None) -> bool:
-        """Close it, never delete it; what is live in it has served."""
-        if place is None or place.thread is None or place.closed:
+        """Close it, never delete it; of a session that is forgotten the thread is all that is left."""
+        thread = job.doc.get("thread") if place is None else place.thread
+        if thread is None or (place is not None and place.closed):
             return True
         if self._room.mode == TOPICS and self._room.is_group:
             await self._outbox.spend()
-            await self._room.api.bot.close_forum_topic(self._room.chat_id, place.thread)
-        place.closed = True
-        await self._room.keep(place)
+            try:
+                await self._room.api.bot.close_forum_topic(self._room.chat_id, thread)
+            except BadRequest as error:
+                # It is closed or gone already, which is what was wanted.
+                log.debug("telegram_topic_not_closed", thread=thread, error=str(error))
+        if place is not None:
+            place.closed = True
+            await self._room.keep(place)
         return True
 
     # Messages.
@@ -237,8 +245,11 @@ class Deliverer:
         start = max(start, end - FINAL_BYTES)
         raw = await self._read(session_id, start, end, "raw")
         if render.draws(raw):
-            screen = await self._room.hub.call(SELF, ReadScreen(id=session_id))
-            return render.screen_text(screen.lines, 60), True
+            try:
+                screen = await self._room.hub.call(SELF, ReadScreen(id=session_id))
+                return render.screen_text(screen.lines, 60), True
+            except TeleclaudeError as error:
+                log.debug("telegram_no_screen", session=session_id, error=str(error))
         text = render.clean((await self._read(session_id, start, end, "text")).decode(errors="replace")).rstrip()
         shown, fits = render.tail(text, FINAL_UNITS)
         return shown, whole and fits

@@ -32,7 +32,7 @@ async def take(ask: Ask, attachment: Attachment, caption: str) -> None:
     if ask.principal.role < Role.OPERATOR:
         raise InvalidError("files are taken from operators only", operation="telegram.file")
     if attachment.kind == "voice":
-        await _listen(ask, attachment)
+        ask.beside(_listen(ask, attachment), f"voice {ask.key}")
         return
     place = ask.session()
     data = await _download(ask, attachment)

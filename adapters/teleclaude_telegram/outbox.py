@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 
 from teleclaude.clock import Clock
-from teleclaude.errors import TeleclaudeError
+from teleclaude.errors import DeadlineError, IndeterminateError, TeleclaudeError, UnavailableError
 from teleclaude_telegram.api import (
     ApiError,
     BadRequest,
@@ -31,6 +31,8 @@ LOOK_AGAIN_SECONDS = 0.25
 IDLE_SECONDS = 60.0
 MAX_BACKOFF_SECONDS = 60.0
 MAX_REFUSALS = 3
+PUT_OFF_SECONDS = 3.0
+MAX_PUT_OFF = 100
 
 Step = Callable[[Job], Awaitable[bool]]
 """Makes at most one call that counts, after ``Outbox.spend``. Answers whether the job is done with."""
@@ -131,6 +133,8 @@ class Outbox:
         except ApiError as error:
             await self._failed(job, error)
             return
+        except (UnavailableError, DeadlineError, IndeterminateError) as error:
+            done = self._put_off(job, error)
         except TeleclaudeError as error:
             log.warning("telegram_not_rendered", do=job.doc.get("do"), topic=job.topic, error=str(error))
             done = True
@@ -181,6 +185,13 @@ class Outbox:
             log.warning("telegram_is_away", error=explain(error), waiting=len(self.plan))
         self._failures = min(self._failures + 1, 10)
         self.plan.pause(now + max(least, min(MAX_BACKOFF_SECONDS, 0.5 * 2**self._failures)))
+
+    def _put_off(self, job: Job, error: TeleclaudeError) -> bool:
+        """The core cannot show it now; whether to give up."""
+        job.attempts += 1
+        job.ready = self._clock.monotonic() + PUT_OFF_SECONDS
+        log.debug("telegram_put_off", do=job.doc.get("do"), topic=job.topic, error=str(error))
+        return job.id is None or job.attempts >= MAX_PUT_OFF
 
     def _refused(self, job: Job) -> bool:
         """Whether to give it up: nothing else can be said in its topic while it waits."""

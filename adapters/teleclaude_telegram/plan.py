@@ -119,6 +119,10 @@ class Plan:
         """Drop what waits under this key and need not be said."""
         self._jobs = [job for job in self._jobs if job.key != key or job.id is not None]
 
+    def drop(self, topic: str) -> None:
+        """Forget everything that is to be said in ``topic``."""
+        self._jobs = [job for job in self._jobs if job.topic != topic]
+
     def spent(self, now: float) -> None:
         """One call was made; refused ones count, too."""
         self._used.append(now)

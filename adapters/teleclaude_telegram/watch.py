@@ -13,7 +13,7 @@ from teleclaude.events import Event
 from teleclaude.model import Chunk, Gap
 from teleclaude.wire.sessions import FollowOutput, GetSession, ListSessions, ReadScreen, SessionView
 from teleclaude_telegram import render
-from teleclaude_telegram.deliver import Deliverer
+from teleclaude_telegram.deliver import LIVE_STATES, Deliverer
 from teleclaude_telegram.journal import Place
 from teleclaude_telegram.outbox import Outbox
 from teleclaude_telegram.plan import Rank
@@ -22,7 +22,6 @@ from teleclaude_telegram.room import PLAIN, SELF, Room
 log = structlog.get_logger(__name__)
 
 OWNER = "telegram-sessions"
-LIVE_STATES = ("starting", "running", "handing_off")
 QUIET_SECONDS = 1.2
 """How long no output comes before a turn counts as over."""
 MAX_QUIET_SECONDS = 60.0
@@ -33,6 +32,7 @@ LONG_SECONDS = 30.0
 COALESCE_SECONDS = 0.2
 FOREVER_SECONDS = 3600.0
 MAX_PLACES = 1000
+AGAIN_SECONDS = 5.0
 
 
 @dataclass(slots=True)
@@ -74,7 +74,7 @@ class Watcher:
                 await self.watch(session)
         for place in list(self._room.places.values()):
             if place.session_id not in known:
-                await self._room.drop(place.session_id)
+                await self._forget(place.session_id)
 
     def _ours(self, session: SessionView) -> bool:
         return session.computer == self._room.context.computer
@@ -100,7 +100,17 @@ class Watcher:
             case "session.handed_off":
                 await self._left(session_id, str(event.data.get("computer", "")))
             case "session.deleted":
-                await self._room.drop(session_id)
+                await self._forget(session_id)
+
+    async def _forget(self, session_id: str) -> None:
+        """Its record is gone, and with it what was still to be said; its topic is closed."""
+        place = self._room.place(session_id)
+        if place is None:
+            return
+        await self._room.drop(session_id)
+        self._outbox.plan.drop(session_id)
+        if not place.closed:
+            await self._outbox.say("", Rank.FINAL, {"do": "close", "thread": place.thread})
 
     async def _watch_by_id(self, session_id: str) -> None:
         try:
@@ -168,7 +178,11 @@ class Watcher:
                 return
             except TeleclaudeError as error:
                 log.warning("telegram_cannot_follow", session=place.session_id, error=str(error))
-                await self._room.context.clock.sleep(5)
+                await self._room.context.clock.sleep(AGAIN_SECONDS)
+            except Exception:
+                # A full disk, say: the session goes on, and so does the watch over it.
+                log.exception("telegram_follow_failed", session=place.session_id)
+                await self._room.context.clock.sleep(AGAIN_SECONDS)
 
     async def _turns(self, place: Place, turn: Turn, output: OutputFollower) -> bool:
         """Whether it is over."""
@@ -242,7 +256,3 @@ class Watcher:
             text = f"➡️ It lives on {computer} now."
             await self._outbox.say("", Rank.REPLY, {"do": "say", "text": text, "thread": place.thread})
         await self._room.drop(session_id)
-
-    def status(self) -> int:
-        """How many sessions are followed."""
-        return len(self._watched)

@@ -6,8 +6,7 @@ import base64
 import binascii
 from collections.abc import Awaitable, Callable
 
-from teleclaude.api import TaskPolicy
-from teleclaude.errors import InvalidError, TeleclaudeError
+from teleclaude.errors import InvalidError
 from teleclaude.model import Kind
 from teleclaude.wire.executions import ExecutionView, GetExecution, StartExecution
 from teleclaude.wire.python import RunCell
@@ -16,10 +15,8 @@ from teleclaude_telegram import render
 from teleclaude_telegram.ask import Ask
 from teleclaude_telegram.commands.showing import send_spooled
 from teleclaude_telegram.keyboards import HOUR
-from teleclaude_telegram.plan import Rank
 from teleclaude_telegram.validation import checked
 
-OWNER = "telegram-runs"
 WAIT_MS = 30_000
 LONG_MS = 30_000
 FILE_BYTES = 4 << 20
@@ -40,7 +37,7 @@ async def run(ask: Ask) -> None:
         if session.computer != ask.tools.room.context.computer:
             fields["computer"] = session.computer
     execution = await ask.call(checked(StartExecution, fields), "-run")
-    _follow(ask, execution, _said)
+    ask.beside(_follow(ask, execution, _said), execution.id)
 
 
 async def cell(ask: Ask) -> None:
@@ -48,7 +45,7 @@ async def cell(ask: Ask) -> None:
         raise InvalidError("write the code: /py CODE", operation="session.execute")
     session_id = await _python_session(ask)
     execution = await ask.call(checked(RunCell, {"id": session_id, "code": ask.args, "queue": True}), "-cell")
-    _follow(ask, execution, _cell_said)
+    ask.beside(_follow(ask, execution, _cell_said), execution.id)
 
 
 async def _python_session(ask: Ask) -> str:
@@ -63,22 +60,14 @@ async def _python_session(ask: Ask) -> str:
     return (await ask.call(CreateSession(name=PYTHON_SESSION, kind=Kind.PYTHON), "-session")).id
 
 
-def _follow(ask: Ask, execution: ExecutionView, say: Callable[[Ask, ExecutionView], Awaitable[None]]) -> None:
-    """Wait for its end beside everything else."""
-
-    async def follow() -> None:
-        clock = ask.tools.room.context.clock
-        deadline = clock.monotonic() + PATIENCE_SECONDS
-        last = execution
-        try:
-            while last.completed_at is None and clock.monotonic() < deadline:
-                last = await ask.call(GetExecution(id=execution.id, wait_ms=WAIT_MS))
-            await say(ask, last)
-            await ask.served()
-        except TeleclaudeError as error:
-            await ask.reply(f"⚠️ {error.detail}", rank=Rank.URGENT, silent=False)
-
-    ask.tools.room.context.tasks.spawn(follow(), name=f"telegram {execution.id}", owner=OWNER, policy=TaskPolicy.REPORT)
+async def _follow(ask: Ask, execution: ExecutionView, say: Callable[[Ask, ExecutionView], Awaitable[None]]) -> None:
+    """Wait for its end, and say it."""
+    clock = ask.tools.room.context.clock
+    deadline = clock.monotonic() + PATIENCE_SECONDS
+    while execution.completed_at is None and clock.monotonic() < deadline:
+        execution = await ask.call(GetExecution(id=execution.id, wait_ms=WAIT_MS))
+    await say(ask, execution)
+    await ask.served()
 
 
 async def _said(ask: Ask, execution: ExecutionView) -> None:
@@ -86,7 +75,7 @@ async def _said(ask: Ask, execution: ExecutionView) -> None:
     text = render.clean(out.decode(errors="replace"))
     failed = execution.status != "completed"
     silent = not failed and (execution.duration_ms or 0) < LONG_MS
-    await ask.reply(render.execution(execution, text), rank=Rank.REPLY, silent=silent, tidy=False)
+    await ask.reply(render.execution(execution, text), silent=silent, tidy=False)
     if render.units(text) > SHOWN_BYTES:
         await send_spooled(ask, text.encode(), f"{execution.id}.txt")
 

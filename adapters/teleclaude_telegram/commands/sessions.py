@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from teleclaude.errors import ForbiddenError, InvalidError, TeleclaudeError
+from teleclaude.errors import ForbiddenError, InvalidError
 from teleclaude.model import Kind, Role
 from teleclaude.wire.handoff import HandoffSession
 from teleclaude.wire.places import ListAgents, ListDirectories
@@ -160,7 +160,12 @@ async def handoff(ask: Ask) -> None:
     place = ask.session()
     if not ask.args:
         raise InvalidError("write the computer's name: /handoff COMPUTER", operation="session.handoff")
-    await ask.call(checked(HandoffSession, {"id": place.session_id, "computer": ask.args.strip()}))
+    command = checked(HandoffSession, {"id": place.session_id, "computer": ask.args.strip()})
+    ask.beside(_hand_over(ask, command), f"handoff {place.session_id}")
+
+
+async def _hand_over(ask: Ask, command: HandoffSession) -> None:
+    await ask.call(command)
 
 
 async def use(ask: Ask) -> None:
@@ -184,11 +189,3 @@ async def turn(ask: Ask, session: SessionView) -> None:
         raise InvalidError(f"{session.name} is not a session that runs here", operation="telegram")
     await ask.tools.room.turn_to(session.id)
     await ask.at(ask.tools.room.place(session.id)).reply("You talk to this session now.")
-
-
-async def ended_by_topic(ask: Ask) -> None:
-    """Somebody closed the topic, and that ends the session."""
-    try:
-        await ask.call(CloseSession(id=ask.session().session_id))
-    except TeleclaudeError as error:
-        await ask.reply(f"⚠️ {error.detail}")

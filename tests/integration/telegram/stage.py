@@ -16,6 +16,7 @@ from teleclaude.clock import Clock, SystemClock
 from teleclaude.config import Config
 from teleclaude.model import Principal, Role, Screen
 from teleclaude.paths import Paths
+from teleclaude.process import become_subreaper
 from teleclaude.service import Core, Parts, Settings, build_core
 from teleclaude.store import Database, EventLog
 from teleclaude.streams import StreamStore, make_watcher
@@ -228,3 +229,4 @@ async def _end(terminals: PrivateTmux) -> None:
         return False
 
     await eventually(all_gone, timeout=5)
+    become_subreaper(adopt=False)

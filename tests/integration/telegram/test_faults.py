@@ -6,7 +6,7 @@ import stat
 
 import pytest
 
-from teleclaude.wire.sessions import CloseSession, SendInput
+from teleclaude.wire.sessions import CloseSession, RestartSession, SendInput
 from tests.integration.telegram.stage import OWNER, QUICK, Stage, stage
 from tests.support.wait import eventually
 
@@ -182,3 +182,18 @@ async def test_without_a_network_at_the_start_it_comes_later() -> None:
         await room.ann.says("/new early")
         await room.fake.until(lambda: room.fake.topic("early"), 25)
         await room.hub.call(OWNER, CloseSession(id="early"))
+
+
+async def test_a_deleted_session_leaves_a_closed_topic(room: Stage) -> None:
+    topic = await room.new("purged")
+    await room.hub.call(OWNER, CloseSession(id="purged", purge=True))
+    await room.fake.until(lambda: topic.closed, 10)
+    assert not topic.deleted
+
+
+async def test_a_session_that_begins_again_opens_its_topic_again(room: Stage) -> None:
+    topic = await room.new("again", "echo began $((40+2))")
+    await room.fake.until(lambda: topic.closed, 10)
+    await room.hub.call(OWNER, RestartSession(id="again"))
+    await room.fake.until(lambda: len(room.fake.messages("began 42", topic=topic)) == 2, 10)
+    await room.fake.until(lambda: topic.closed, 10)
