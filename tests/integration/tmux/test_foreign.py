@@ -18,13 +18,19 @@ from tests.support.wait import eventually
 
 
 @pytest.fixture
-async def foreign(private_tmux: PrivateTmux, tmp_path: Path) -> AsyncIterator[ForeignServer]:
+def patience() -> float:
+    """Seconds that a command may take."""
+    return 20.0
+
+
+@pytest.fixture
+async def foreign(private_tmux: PrivateTmux, tmp_path: Path, patience: float) -> AsyncIterator[ForeignServer]:
     private_tmux.directory.mkdir()
     private_tmux.tmux("-f", "/dev/null", "new-session", "-d", "-s", "My Work", "-x", "80", "-y", "20", "cat")
     private_tmux.tmux("new-session", "-d", "-s", "other", "cat")
     clock = SystemClock()
     async with TaskRegistry(clock) as tasks:
-        settings = {"tasks": tasks, "clock": clock, "command_timeout": 1.0}
+        settings = {"tasks": tasks, "clock": clock, "command_timeout": patience}
         async with ForeignServer(
             directory=private_tmux.directory,
             socket=private_tmux.socket_name,
@@ -78,6 +84,7 @@ async def test_the_end_of_the_server_is_told(foreign: ForeignServer) -> None:
         await Panes(foreign).list_panes()
 
 
+@pytest.mark.parametrize("patience", [1.0])
 async def test_a_stopped_server_does_not_hold_the_caller(foreign: ForeignServer) -> None:
     identity = foreign.identity
     assert identity is not None
@@ -87,7 +94,14 @@ async def test_a_stopped_server_does_not_hold_the_caller(foreign: ForeignServer)
             await foreign.find("My Work")
     finally:
         os.kill(identity.pid, signal.SIGCONT)
-    await eventually(lambda: foreign.find("My Work"))
+
+    async def found() -> bool:
+        try:
+            return bool(await foreign.find("My Work"))
+        except DeadlineError:
+            return False
+
+    await eventually(found, timeout=20)
 
 
 @pytest.mark.parametrize("socket", ["../x", "a b", "x" * 65, "a;b"])
