@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,7 @@ def _run(context: Context) -> int:
     if args.stdin:
         body["stdin"] = _read_input()
     with PassedOn() as signals:
-        started = client.call("POST", "/executions", body=body)
+        started = _start(context, body)
         path = execution_path(f"{args.computer}/{started.get('id')}" if args.computer else str(started.get("id")))
         run = WatchedExecution(context, path, signals)
         if args.json:
@@ -68,6 +68,15 @@ def _run(context: Context) -> int:
     for remark in () if args.json else cuts(ended):
         context.out.note(remark)
     return exit_code(ended)
+
+
+def _start(context: Context, body: Mapping[str, object]) -> dict[str, Any]:
+    try:
+        return context.client.call("POST", "/executions", body=body)
+    except RefusedError as error:
+        if error.exit_code == REFUSED:  # which a command may well end with, too
+            raise CliError(str(error), NOT_STARTED) from error
+        raise
 
 
 def _stream(run: WatchedExecution) -> None:

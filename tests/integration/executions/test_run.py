@@ -75,7 +75,7 @@ async def test_bytes_pass_unchanged_through_a_pipe(daemon: DaemonProcess) -> Non
     [
         (("--shell", "kill -SEGV $$"), 139, b"SEGV"),
         (("--timeout", "0.2", "--", "sleep", "60"), 124, b"timed_out"),
-        (("--", "no-such-program"), 1, b"no-such-program"),
+        (("--", "no-such-program"), 126, b"no-such-program"),
         (("--",), 2, b"missing"),
         (("--shell", "true", "--", "true"), 2, b"--shell"),
     ],
