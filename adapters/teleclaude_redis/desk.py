@@ -116,16 +116,18 @@ class Desk:
             *("sha256", hashlib.sha256(data).hexdigest(), "head", data[:DEAD_BYTES]),
         )
         dead = self._keys.dead(computer)
+        acknowledged = False
         try:
             await self._link.at_once(
                 ("XADD", dead, "MAXLEN", "~", MAX_DEAD, "*", *record),
                 ("PEXPIRE", dead, DEAD_TTL_MS),
                 self.inbox.acknowledgement(entry),
             )
+            acknowledged = True
         except FAILURES as error:
             log.warning("redis_not_put_aside", error=explain(error))
         finally:
-            self.inbox.forget(entry)
+            self.inbox.forget(entry, acknowledged=acknowledged)
 
     def _abandon(self, envelope: Envelope) -> None:
         """Only what changes nothing is begun without a promise to end it."""
@@ -136,12 +138,14 @@ class Desk:
             self._spawn(self._close(entry), "abandoned")
 
     async def _close(self, entry: Entry) -> None:
+        acknowledged = False
         try:
             await self._link.at_once(self.inbox.acknowledgement(entry))
+            acknowledged = True
         except FAILURES as error:
             log.debug("redis_not_acknowledged", error=explain(error))
         finally:
-            self.inbox.forget(entry)
+            self.inbox.forget(entry, acknowledged=acknowledged)
 
     async def _work(self, entry: Entry, envelope: Envelope) -> None:
         done = False
@@ -159,7 +163,7 @@ class Desk:
             self._at_work -= 1
             if not done:
                 self._nonces.forget(envelope)
-            self.inbox.forget(entry)
+            self.inbox.forget(entry, acknowledged=done)
 
     async def _answer(self, entry: Entry, envelope: Envelope) -> bytes:
         try:

@@ -20,6 +20,7 @@ log = structlog.get_logger(__name__)
 GROUP = "teleclaude"
 MAX_READ = 64
 MAX_DELIVERIES = 5
+MAX_FINISHED = 10_000
 TTL_MS = 3_600_000
 TURNS = 3
 """Of the loop, which the work that was just begun gets before the next look: until it first waits for something."""
@@ -81,6 +82,7 @@ class Inbox:
         self._failed = failed
         self._timing = timing
         self._taken: set[bytes] = set()
+        self._finished: dict[bytes, None] = {}
 
     async def run(self) -> None:
         """For ever. Whatever Redis does meanwhile, it goes on once Redis is back."""
@@ -100,8 +102,13 @@ class Inbox:
         """The command by which Redis forgets the entry."""
         return "XACK", self._key, GROUP, entry.id
 
-    def forget(self, entry: Entry) -> None:
+    def forget(self, entry: Entry, *, acknowledged: bool) -> None:
+        """The work on it is over. One that was acknowledged may still be in an answer that is under way."""
         self._taken.discard(entry.id)
+        if acknowledged:
+            self._finished[entry.id] = None
+            if len(self._finished) > MAX_FINISHED:
+                del self._finished[next(iter(self._finished))]
 
     async def _read(self, client: Any) -> None:
         await self._bounded(self._make_group())
@@ -192,6 +199,6 @@ class Inbox:
 
     def _give(self, entries: Iterable[Entry]) -> None:
         for entry in entries:
-            if entry.id not in self._taken:
+            if entry.id not in self._taken and entry.id not in self._finished:
                 self._taken.add(entry.id)
                 self._take(entry)

@@ -69,7 +69,7 @@ class South:
             entries = await self.redis.xrange(DEAD)
             return entries if len(entries) >= count else None
 
-        return [fields[b"reason"].decode() for _, fields in await eventually(there)]
+        return [fields[b"reason"].decode() for _, fields in await eventually(there, timeout=15)]
 
     async def settled(self) -> None:
         """Nothing is left to acknowledge, and a good message still gets through."""
@@ -243,7 +243,7 @@ async def test_d9_bodies_that_are_no_command_are_answered_as_such(south: South) 
 async def test_d10_x30_poison_is_put_aside_after_five_and_the_rest_flows(south: South) -> None:
     await south.send(call("poison"))
     await south.send(call("fine"))
-    await eventually(lambda: "fine" in texts(south))
+    await eventually(lambda: "fine" in texts(south), timeout=15)
     assert await south.dead() == ["poison"]
     assert texts(south).count("poison") == 5
     await south.settled()
