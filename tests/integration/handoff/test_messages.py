@@ -154,7 +154,7 @@ async def test_the_target_takes_what_a_dead_source_had_sent(three: Three) -> Non
 
     network.before("handoff.offer", cut)
     with pytest.raises(IndeterminateError, match="--force-take"):
-        await anvil.hand("barn", timeout_ms=300)
+        await anvil.hand("barn", timeout_ms=1500)
     assert (await anvil.get()).state == "handing_off"
     taken = await barn.ask(TakeSession(id="work"))
     assert (taken.session, taken.from_, taken.to, taken.epoch) == (made.id, "anvil", "barn", 3)
@@ -182,7 +182,7 @@ async def test_two_that_were_forced_at_once_come_to_one(three: Three) -> None:
 
     network.before("handoff.offer", cut)
     with pytest.raises(IndeterminateError):
-        await anvil.hand("barn", timeout_ms=300)
+        await anvil.hand("barn", timeout_ms=1500)
     assert (await anvil.ask(TakeSession(id="work"))).epoch == 3
     assert (await barn.ask(TakeSession(id="work"))).epoch == 3
     assert await owner(anvil, barn) == ["anvil", "barn"]

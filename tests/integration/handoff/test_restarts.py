@@ -48,8 +48,8 @@ async def test_what_was_taken_and_not_started_is_started(
             expected = await anvil.output()
             with monkeypatch.context() as patch:
                 patch.setattr(Terminals, "start_carried", stuck)
-                asking = asyncio.gather(anvil.hand("barn", timeout_ms=100), return_exceptions=True)
-                await eventually(lambda: taken(barn))
+                asking = asyncio.gather(anvil.hand("barn", timeout_ms=10_000), return_exceptions=True)
+                await eventually(lambda: taken(barn), timeout=15)
                 await barn.core.close_intake()
         async with computer("barn", tmp_path / "again", network, tmux) as barn:
             await eventually(lambda: is_there(barn), timeout=15)
@@ -83,7 +83,7 @@ async def test_what_was_handed_off_and_not_ended_is_ended(
             with monkeypatch.context() as patch:
                 patch.setattr(Terminals, "leave", stuck)
                 asking = asyncio.gather(anvil.hand("barn", timeout_ms=5000), return_exceptions=True)
-                await eventually(lambda: left(anvil))
+                await eventually(lambda: left(anvil), timeout=15)
                 await anvil.core.close_intake()
         end = (await barn.get()).output.end
         assert tmux.tmux("list-panes", "-a", "-F", "#{session_name}").splitlines().count("work") == 1
