@@ -14,6 +14,7 @@ from teleclaude.model import Chunk, Gap
 from teleclaude.streams import Ended, Follower, Stream, StreamStore, Watcher, make_watcher
 from teleclaude.streams.follow import LATEST_BYTES
 from teleclaude.streams.layout import segment_name
+from teleclaude.streams.watch import BURST, COALESCE_SECONDS
 from teleclaude.tasks import TaskRegistry
 from tests.integration.streams.support import SEGMENT_BYTES, Recorders, collect, read_all
 from tests.support.wait import eventually
@@ -303,6 +304,21 @@ async def test_changes_are_seen_once(stream: Stream, watcher: Watcher) -> None:
         while await watch.changed(0.05):
             changes += 1
         assert changes <= 3
+
+
+async def test_a_short_burst_is_told_at_once_and_a_long_one_together(stream: Stream, watcher: Watcher) -> None:
+    loop = asyncio.get_running_loop()
+    with watcher.watch(stream) as watch:
+        for _ in range(BURST):
+            stream.tell()
+            assert await watch.changed(0)
+        began, told = loop.time(), 0
+        for _ in range(10 * BURST):
+            stream.tell()
+            told += await watch.changed(0)
+        assert told <= (loop.time() - began) / COALESCE_SECONDS + BURST / 2
+        stream.tell()
+        assert await watch.changed(1)
 
 
 async def test_an_idle_stream_costs_nothing(store: StreamStore, watcher: Watcher, tasks: TaskRegistry) -> None:
