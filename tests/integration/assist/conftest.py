@@ -13,7 +13,8 @@ import pytest
 
 from teleclaude.testing.telegram import FakeBotApi
 
-READ_SECONDS = 20.0
+READ_SECONDS = 50.0
+"""The demonstration waits for what a bot may say in a minute: 15 s, and more on a busy machine."""
 
 
 @dataclass
