@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import structlog
-from telegram import InlineKeyboardMarkup, InputFile, InputMediaPhoto, Message, MessageEntity
+from telegram import Message, MessageEntity
 
 from teleclaude.errors import GapError, TeleclaudeError
 from teleclaude.model import Screen
-from teleclaude.wire.sessions import GetSession, ReadOutput, ReadScreen, RenderScreen, UpdateSession
+from teleclaude.wire.sessions import ReadOutput, ReadScreen
 from teleclaude_telegram import render
 from teleclaude_telegram.api import BadRequest
 from teleclaude_telegram.journal import Place
-from teleclaude_telegram.keyboards import Button, Rows, columns, mint, pad
+from teleclaude_telegram.keyboards import Button, Rows, columns, mint
+from teleclaude_telegram.media import Media, markup
 from teleclaude_telegram.outbox import Outbox
 from teleclaude_telegram.plan import Detail, Job, Rank
 from teleclaude_telegram.render import Text
 from teleclaude_telegram.room import PLAIN, SELF, TOPICS, Room
+from teleclaude_telegram.topics import Topics
 
 log = structlog.get_logger(__name__)
 
-MAX_REMADE = 2
-LIVE_STATES = ("starting", "running", "handing_off")
 FINAL_BYTES = 64 << 10
 FINAL_UNITS = 3400
 QUESTION_TTL = 24 * 3600.0
@@ -43,15 +41,17 @@ class Deliverer:
         self._room = room
         self._outbox = outbox
         self._shown: dict[str, str] = {}
+        self._topics = topics = Topics(room, outbox)
+        media = Media(room, outbox)
         self._handlers: dict[str, Handler] = {
             "say": self._say,
             "final": self._final,
             "live": self._live,
             "question": self._question,
-            "picture": self._picture,
-            "file": self._file,
-            "title": self._title,
-            "close": self._close,
+            "picture": media.picture,
+            "file": media.file,
+            "title": topics.title,
+            "close": topics.close,
             "topic": self._topic,
         }
 
@@ -73,112 +73,15 @@ class Deliverer:
             and room.mode == TOPICS
             and job.doc["do"] not in ("close", "title")
         ):
-            return await self._open(place)
+            return await self._topics.open(place)
         try:
             return await self._handlers[job.doc["do"]](job, place)
         except BadRequest as error:
-            return await self._refused(job, place, error)
-
-    # Topics.
-
-    async def _open(self, place: Place) -> bool:
-        """Make the topic; what was to be said in it comes next."""
-        session = await self._room.hub.call(SELF, GetSession(id=place.session_id))
-        name = render.title(session)
-        await self._outbox.spend()
-        topic = await self._room.api.bot.create_forum_topic(self._room.chat_id, name)
-        place.thread, place.title, place.closed = topic.message_thread_id, name, False
-        place.live = place.picture = None
-        await self._room.keep(place)
-        log.info("telegram_topic_made", session=place.session_id, thread=place.thread)
-        await self._mark(place)
-        return False
-
-    async def _mark(self, place: Place) -> None:
-        """Write the topic beside the session, so that who takes the session over finds it."""
-        room = self._room
-        if not room.is_group:
-            return
-        mark = f"telegram:{-room.chat_id}:{place.thread}"
-        try:
-            session = await room.hub.call(SELF, GetSession(id=place.session_id))
-            others = [tag for tag in session.tags if not tag.startswith("telegram:")]
-            await room.hub.call(SELF, UpdateSession(id=place.session_id, tags=[*others, mark][:32]))
-        except TeleclaudeError as error:
-            log.debug("telegram_topic_not_marked", session=place.session_id, error=str(error))
-
-    async def _refused(self, job: Job, place: Place | None, error: BadRequest) -> bool:
-        """What can be mended is mended; the rest is raised again."""
-        text = str(error).lower()
-        if "not modified" in text:
-            return True
-        if place is None:
-            raise error
-        if "topic_closed" in text and place.thread is not None:
-            await self._outbox.spend()
-            await self._room.api.bot.reopen_forum_topic(self._room.chat_id, place.thread)
-            place.closed = False
-            await self._room.keep(place)
-            session = await self._room.hub.call(SELF, GetSession(id=place.session_id))
-            if session.state not in LIVE_STATES and job.doc["do"] != "close":
-                await self._outbox.say(
-                    place.session_id, Rank.FINAL, {"do": "close"}, key=f"close:{job.topic}", last=True
-                )
-            return False
-        if "thread not found" in text or "topic_deleted" in text or "topic_id_invalid" in text:
-            return await self._lost(job, place)
-        if "message to edit not found" in text or "message can't be edited" in text:
-            place.live = place.picture = None
-            await self._room.keep(place)
-            return False
-        raise error
-
-    async def _lost(self, job: Job, place: Place) -> bool:
-        """The topic was deleted: make it once more, and say nothing there when that does not help."""
-        place.thread, place.live, place.picture = None, None, None
-        place.remade += 1
-        await self._room.keep(place)
-        log.warning("telegram_topic_gone", session=place.session_id, times=place.remade)
-        if job.doc["do"] in ("close", "title", "live"):
-            return True
-        return place.remade > MAX_REMADE
+            return await self._topics.refused(job, place, error)
 
     async def _topic(self, job: Job, place: Place | None) -> bool:
-        """There is one now; ``_open`` has made it."""
+        """There is one now; ``step`` has made it."""
         return True
-
-    async def _title(self, job: Job, place: Place | None) -> bool:
-        if place is None or place.thread is None or place.closed or self._room.mode == PLAIN:
-            return True
-        session = await self._room.hub.call(SELF, GetSession(id=place.session_id))
-        name = render.title(session, asks=bool(place.asked))
-        place.name = session.name
-        if name == place.title:
-            return True
-        await self._outbox.spend()
-        await self._room.api.bot.edit_forum_topic(self._room.chat_id, place.thread, name=name)
-        place.title = name
-        await self._room.keep(place)
-        return True
-
-    async def _close(self, job: Job, place: Place | None) -> bool:
-        """Close it, never delete it; of a session that is forgotten the thread is all that is left."""
-        thread = job.doc.get("thread") if place is None else place.thread
-        if thread is None or (place is not None and place.closed):
-            return True
-        if self._room.mode == TOPICS and self._room.is_group:
-            await self._outbox.spend()
-            try:
-                await self._room.api.bot.close_forum_topic(self._room.chat_id, thread)
-            except BadRequest as error:
-                # It is closed or gone already, which is what was wanted.
-                log.debug("telegram_topic_not_closed", thread=thread, error=str(error))
-        if place is not None:
-            place.closed = True
-            await self._room.keep(place)
-        return True
-
-    # Messages.
 
     async def _say(self, job: Job, place: Place | None) -> bool:
         doc = job.doc
@@ -207,7 +110,7 @@ class Deliverer:
             entities=None if job.doc.get("bare") else _entities(text),
             message_thread_id=thread,
             disable_notification=silent,
-            reply_markup=_markup(keyboard),
+            reply_markup=markup(keyboard),
             disable_web_page_preview=True,
         )
         if place is not None and thread is not None and message.message_thread_id != thread:
@@ -348,84 +251,9 @@ class Deliverer:
         await self._room.keep(place)
         return True
 
-    # Pictures and files.
-
-    async def _picture(self, job: Job, place: Place | None) -> bool:
-        """The terminal as an image, in the message that shows it; with ``as_file`` it is not compressed."""
-        assert place is not None
-        room, doc = self._room, job.doc
-        png = await room.hub.call(SELF, RenderScreen(id=place.session_id))
-        digest = hashlib.sha256(png).hexdigest()
-        if doc.get("as_file"):
-            await self._outbox.spend()
-            await room.api.bot.send_document(
-                room.chat_id,
-                InputFile(png, filename=f"{place.name}.png"),
-                message_thread_id=place.thread,
-                disable_notification=True,
-            )
-            return True
-        same = place.picture is not None and digest == place.picture_hash and not doc.get("fresh")
-        if same and not doc.get("keys"):
-            return True
-        name = f"pad:{place.session_id}"
-        keyboard = await mint(room.journal, pad(place.session_id), now=room.now(), keyboard=name)
-        await self._outbox.spend()
-        if place.picture is None or doc.get("fresh"):
-            message = await room.api.bot.send_photo(
-                room.chat_id,
-                InputFile(png, filename="screen.png"),
-                message_thread_id=place.thread,
-                disable_notification=True,
-                reply_markup=_markup(keyboard),
-            )
-            old, place.picture = place.picture, message.message_id
-            await room.tidy([old] if old else [])
-        elif same:
-            await room.api.bot.edit_message_reply_markup(
-                chat_id=room.chat_id, message_id=place.picture, reply_markup=_markup(keyboard)
-            )
-        else:
-            await room.api.bot.edit_message_media(
-                InputMediaPhoto(png, filename="screen.png"),
-                chat_id=room.chat_id,
-                message_id=place.picture,
-                reply_markup=_markup(keyboard),
-            )
-        place.picture_hash = digest
-        await room.keep(place)
-        return True
-
-    async def _file(self, job: Job, place: Place | None) -> bool:
-        """A file from the spool, which then goes, or from where it lies."""
-        room, doc = self._room, job.doc
-        path = Path(doc["path"])
-        try:
-            data = await asyncio.to_thread(path.read_bytes)
-        except OSError as error:
-            log.warning("telegram_file_gone", path=str(path), error=str(error))
-            return True
-        thread = doc.get("thread") if place is None else place.thread
-        await self._outbox.spend()
-        send: Any = room.api.bot.send_photo if doc.get("photo") else room.api.bot.send_document
-        await send(
-            room.chat_id,
-            InputFile(data, filename=doc["name"]),
-            caption=render.head(doc.get("caption", ""), 1000) or None,
-            message_thread_id=thread,
-            disable_notification=doc.get("silent", True),
-        )
-        if doc.get("spooled"):
-            await asyncio.to_thread(path.unlink, missing_ok=True)
-        return True
-
 
 def _entities(text: Text) -> list[MessageEntity] | None:
     return [MessageEntity(**entity) for entity in text.entities] or None
-
-
-def _markup(rows: Rows | None) -> InlineKeyboardMarkup | None:
-    return InlineKeyboardMarkup.de_json({"inline_keyboard": rows}, None) if rows else None
 
 
 def _digest(text: str) -> str:

@@ -245,6 +245,12 @@ class Journal:
     async def expire(self, now: float) -> None:
         await self._change(("DELETE FROM callbacks WHERE expires <= ?", (now,)))
 
+    async def begin_anew(self, *, keep_offset: bool) -> None:
+        """Forget where everything was, what is to be said there, and all buttons."""
+        tables = ("places", "outbox", "callbacks", "spent", *(() if keep_offset else ("updates",)))
+        offset = () if keep_offset else (("DELETE FROM settings WHERE key = 'offset'", ()),)
+        await self._change(*((f"DELETE FROM {table}", ()) for table in tables), *offset)
+
     # Settings.
 
     async def setting(self, key: str) -> str | None:

@@ -20,6 +20,7 @@ SELF = Principal(name="local", role=Role.OWNER)
 CHAT = "chat"
 MODE = "mode"
 CURRENT = "current"
+IDENTITY = "identity"
 TOPICS, PLAIN = "topics", "plain"
 
 
@@ -52,6 +53,8 @@ class Room:
         return self.context.clock.now().timestamp()
 
     async def load(self) -> None:
+        """Take up what was known, as far as it was of this bot and this chat."""
+        await self._same_bot_and_chat()
         for place in await self.journal.places():
             self.places[place.session_id] = place
             if place.thread is not None:
@@ -61,6 +64,18 @@ class Room:
             self.chat_id = int(moved)
         self.mode = await self.journal.setting(f"{MODE}:{self.chat_id}")
         self.current = await self.journal.setting(CURRENT)
+
+    async def _same_bot_and_chat(self) -> None:
+        """Another bot counts its updates anew, and in another chat there are no topics yet."""
+        bot = self.api.bot.token.partition(":")[0]
+        identity = f"{bot}:{self.context.settings.chat_id}"
+        before = await self.journal.setting(IDENTITY)
+        if before == identity:
+            return
+        if before is not None:
+            log.warning("telegram_begins_anew", before=before, now=identity)
+            await self.journal.begin_anew(keep_offset=before.partition(":")[0] == bot)
+        await self.journal.set(IDENTITY, identity)
 
     async def learn(self) -> None:
         """Ask Telegram who the bot is and what the chat can do. Raises ``ApiError``."""

@@ -13,11 +13,12 @@ from teleclaude.events import Event
 from teleclaude.model import Chunk, Gap
 from teleclaude.wire.sessions import FollowOutput, GetSession, ListSessions, ReadScreen, SessionView
 from teleclaude_telegram import render
-from teleclaude_telegram.deliver import LIVE_STATES, Deliverer
+from teleclaude_telegram.deliver import Deliverer
 from teleclaude_telegram.journal import Place
 from teleclaude_telegram.outbox import Outbox
 from teleclaude_telegram.plan import Rank
 from teleclaude_telegram.room import PLAIN, SELF, Room
+from teleclaude_telegram.topics import LIVE_STATES
 
 log = structlog.get_logger(__name__)
 
@@ -30,6 +31,7 @@ FIRST_LIVE_SECONDS = 2.0
 LONG_SECONDS = 30.0
 """The end of a turn that took longer notifies."""
 COALESCE_SECONDS = 0.2
+LOOK_SECONDS = 1.5
 FOREVER_SECONDS = 3600.0
 MAX_PLACES = 1000
 AGAIN_SECONDS = 5.0
@@ -43,6 +45,7 @@ class Turn:
 
     quiet: float
     began: float | None = None
+    looked: float = 0.0
     end: int = 0
 
     def goes_on(self, now: float, end: int) -> None:
@@ -127,7 +130,10 @@ class Watcher:
         if place is None:
             if len(room.places) >= MAX_PLACES or session.state not in LIVE_STATES:
                 return
-            place = Place(session.id, session.name, thread=self._marked(session), said=session.output.start)
+            thread = self._marked(session)
+            # What came before it arrived was said by the computer that it came from.
+            said = session.output.start if thread is None else session.output.end
+            place = Place(session.id, session.name, thread=thread, said=said)
             await room.keep(place)
             if room.mode == PLAIN and room.current is None:
                 await room.turn_to(session.id)
@@ -194,10 +200,7 @@ class Watcher:
                     if turn.began is not None:
                         await self._settled(place, turn)
                 case Chunk() | OutputText():
-                    turn.goes_on(clock.monotonic(), item.end)
-                    self._outbox.show(
-                        place.session_id, {"do": "live"}, key=f"live:{place.session_id}", delay=FIRST_LIVE_SECONDS
-                    )
+                    await self._went_on(place, turn, item.end)
                     await clock.sleep(COALESCE_SECONDS)
                 case Gap():
                     turn.goes_on(clock.monotonic(), item.end)
@@ -207,19 +210,33 @@ class Watcher:
                 case OutputHandedOff():
                     return True
 
-    async def _settled(self, place: Place, turn: Turn) -> None:
-        """No output for a while: a question, or the end of the turn."""
+    async def _went_on(self, place: Place, turn: Turn, end: int) -> None:
+        """More output: shown as far as there is room, and looked at now and then for a question amid the noise."""
+        now = self._room.context.clock.monotonic()
+        turn.goes_on(now, end)
+        name = f"live:{place.session_id}"
+        self._outbox.show(place.session_id, {"do": "live"}, key=name, delay=FIRST_LIVE_SECONDS)
+        if now - turn.looked >= LOOK_SECONDS and now - (turn.began or now) >= LOOK_SECONDS:
+            turn.looked = now
+            await self._asks(place)
+
+    async def _asks(self, place: Place) -> bool:
+        """Whether the screen holds a question, which is then passed on."""
         try:
             screen = await self._room.hub.call(SELF, ReadScreen(id=place.session_id))
         except TeleclaudeError as error:
             log.debug("telegram_no_screen", session=place.session_id, error=str(error))
-        else:
-            if await self._deliverer.ask(place, screen):
-                turn.quiet = min(turn.quiet * 2, MAX_QUIET_SECONDS)
-                turn.began = None
-                self._outbox.plan.forget(f"live:{place.session_id}")
-                return
-        await self._over(place, turn)
+            return False
+        return await self._deliverer.ask(place, screen)
+
+    async def _settled(self, place: Place, turn: Turn) -> None:
+        """No output for a while: a question, or the end of the turn."""
+        if not await self._asks(place):
+            await self._over(place, turn)
+            return
+        turn.quiet = min(turn.quiet * 2, MAX_QUIET_SECONDS)
+        turn.began = None
+        self._outbox.plan.forget(f"live:{place.session_id}")
 
     async def _over(self, place: Place, turn: Turn) -> None:
         now = self._room.context.clock.monotonic()

@@ -35,6 +35,8 @@ QUICK = Timing(limits=Limits(1000, 0.0, dict.fromkeys(Rank, 1000)), quiet=0.4)
 
 ANN, BOB, EVE = 7, 8, 66
 
+SAYS_BACK = "stty -echo; echo READY; exec cat"
+
 
 class Stage:
     """``ann`` is the owner, ``bob`` may only look, ``eve`` is a stranger in the same group."""
@@ -145,6 +147,15 @@ class Stage:
         """A session with its topic."""
         await self.hub.call(OWNER, CreateSession(name=name, command=command, cwd=str(self.work)))
         return await self.fake.until(lambda: self.fake.topic(name))
+
+    async def new_echo(self, name: str) -> Topic:
+        """A session that shows each line it was sent, once."""
+        topic = await self.new(name, SAYS_BACK)
+        await self.shows(name, "READY")
+        return topic
+
+    async def lines(self, name: str) -> list[str]:
+        return [line.rstrip() for line in (await self.screen(name)).lines]
 
     async def session(self, name: str) -> SessionView:
         return await self.hub.call(OWNER, GetSession(id=name))

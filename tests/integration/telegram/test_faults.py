@@ -197,3 +197,21 @@ async def test_a_session_that_begins_again_opens_its_topic_again(room: Stage) ->
     await room.hub.call(OWNER, RestartSession(id="again"))
     await room.fake.until(lambda: len(room.fake.messages("began 42", topic=topic)) == 2, 10)
     await room.fake.until(lambda: topic.closed, 10)
+
+
+async def test_a_question_amid_noise_is_passed_on(room: Stage) -> None:
+    say = "printf '\\033[1;1H%s' $i; printf '\\033[5;1HProceed? [y/N] '"
+    topic = await room.new("noise", f"i=0; while :; do i=$((i+1)); {say}; sleep 0.1; done")
+    question = await room.button("Yes", topic)
+    assert not question.silent
+    assert "Proceed?" in question.shown
+
+
+async def test_another_chat_begins_anew(room: Stage) -> None:
+    await room.new("stays")
+    await room.stop()
+    room.group = room.fake.add_forum("Other", members=[room.ann, room.bob])
+    await room.start()
+    topic = await room.fake.until(lambda: room.fake.topic("stays", room.group), 10)
+    await room.ann.says("echo here $((40+2))", topic=topic, chat=room.group)
+    await room.said("here 42", topic)

@@ -1,0 +1,120 @@
+"""Topics: made, named, opened again, closed. One call that counts at a time."""
+
+from __future__ import annotations
+
+import structlog
+
+from teleclaude.errors import TeleclaudeError
+from teleclaude.wire.sessions import GetSession, UpdateSession
+from teleclaude_telegram import render
+from teleclaude_telegram.api import BadRequest
+from teleclaude_telegram.journal import Place
+from teleclaude_telegram.outbox import Outbox
+from teleclaude_telegram.plan import Job, Rank
+from teleclaude_telegram.room import PLAIN, SELF, TOPICS, Room
+
+log = structlog.get_logger(__name__)
+
+MAX_REMADE = 2
+LIVE_STATES = ("starting", "running", "handing_off")
+
+
+class Topics:
+    """Every method raises ``ApiError`` when a call was refused or did not arrive."""
+
+    def __init__(self, room: Room, outbox: Outbox) -> None:
+        self._room = room
+        self._outbox = outbox
+
+    async def open(self, place: Place) -> bool:
+        """Make the topic; what was to be said in it comes next."""
+        session = await self._room.hub.call(SELF, GetSession(id=place.session_id))
+        name = render.title(session)
+        await self._outbox.spend()
+        topic = await self._room.api.bot.create_forum_topic(self._room.chat_id, name)
+        place.thread, place.title, place.closed = topic.message_thread_id, name, False
+        place.live = place.picture = None
+        await self._room.keep(place)
+        log.info("telegram_topic_made", session=place.session_id, thread=place.thread)
+        await self._mark(place)
+        return False
+
+    async def _mark(self, place: Place) -> None:
+        """Write the topic beside the session, so that who takes the session over finds it."""
+        room = self._room
+        if not room.is_group:
+            return
+        mark = f"telegram:{-room.chat_id}:{place.thread}"
+        try:
+            session = await room.hub.call(SELF, GetSession(id=place.session_id))
+            others = [tag for tag in session.tags if not tag.startswith("telegram:")]
+            await room.hub.call(SELF, UpdateSession(id=place.session_id, tags=[*others, mark][:32]))
+        except TeleclaudeError as error:
+            log.debug("telegram_topic_not_marked", session=place.session_id, error=str(error))
+
+    async def refused(self, job: Job, place: Place | None, error: BadRequest) -> bool:
+        """What can be mended is mended; the rest is raised again."""
+        text = str(error).lower()
+        if "not modified" in text:
+            return True
+        if place is None:
+            raise error
+        if "topic_closed" in text and place.thread is not None:
+            await self._outbox.spend()
+            await self._room.api.bot.reopen_forum_topic(self._room.chat_id, place.thread)
+            place.closed = False
+            await self._room.keep(place)
+            session = await self._room.hub.call(SELF, GetSession(id=place.session_id))
+            if session.state not in LIVE_STATES and job.doc["do"] != "close":
+                await self._outbox.say(
+                    place.session_id, Rank.FINAL, {"do": "close"}, key=f"close:{job.topic}", last=True
+                )
+            return False
+        if "thread not found" in text or "topic_deleted" in text or "topic_id_invalid" in text:
+            return await self._lost(job, place)
+        if "message to edit not found" in text or "message can't be edited" in text:
+            place.live = place.picture = None
+            await self._room.keep(place)
+            return False
+        raise error
+
+    async def _lost(self, job: Job, place: Place) -> bool:
+        """The topic was deleted: make it once more, and say nothing there when that does not help."""
+        place.thread, place.live, place.picture = None, None, None
+        place.remade += 1
+        await self._room.keep(place)
+        log.warning("telegram_topic_gone", session=place.session_id, times=place.remade)
+        if job.doc["do"] in ("close", "title", "live"):
+            return True
+        return place.remade > MAX_REMADE
+
+    async def title(self, job: Job, place: Place | None) -> bool:
+        if place is None or place.thread is None or place.closed or self._room.mode == PLAIN:
+            return True
+        session = await self._room.hub.call(SELF, GetSession(id=place.session_id))
+        name = render.title(session, asks=bool(place.asked))
+        place.name = session.name
+        if name == place.title:
+            return True
+        await self._outbox.spend()
+        await self._room.api.bot.edit_forum_topic(self._room.chat_id, place.thread, name=name)
+        place.title = name
+        await self._room.keep(place)
+        return True
+
+    async def close(self, job: Job, place: Place | None) -> bool:
+        """Close it, never delete it; of a session that is forgotten the thread is all that is left."""
+        thread = job.doc.get("thread") if place is None else place.thread
+        if thread is None or (place is not None and place.closed):
+            return True
+        if self._room.mode == TOPICS and self._room.is_group:
+            await self._outbox.spend()
+            try:
+                await self._room.api.bot.close_forum_topic(self._room.chat_id, thread)
+            except BadRequest as error:
+                # It is closed or gone already, which is what was wanted.
+                log.debug("telegram_topic_not_closed", thread=thread, error=str(error))
+        if place is not None:
+            place.closed = True
+            await self._room.keep(place)
+        return True
