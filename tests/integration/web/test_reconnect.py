@@ -36,7 +36,7 @@ async def received_more(visitor: Visitor, than: int) -> int:
         count = int(await visitor.page.evaluate("window.record.reduce((sum, {data}) => sum + (data?.length ?? 0), 0)"))
         return count if count > than else 0
 
-    return await eventually(more, timeout=15)
+    return await eventually(more, timeout=30)
 
 
 async def check_record(visitor: Visitor, client: Client, name: str) -> None:
