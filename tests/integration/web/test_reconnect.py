@@ -71,10 +71,11 @@ async def test_the_daemon_is_killed_while_output_flows(browser: Browser, port: i
 
 async def test_the_network_is_cut_while_output_flows(browser: Browser) -> None:
     async with daemon_process() as daemon, Client(daemon.socket) as client, wire_to(daemon.socket) as wire:
-        await client.new(counting(), name="count")
+        await client.new(["sh", "-c", 'read go; exec "$@"', "sh", *counting(2000)], name="count")
         async with visit(browser, f"http://127.0.0.1:{wire.port}") as visitor:
             await visitor.load()  # by the owner's own socket, which wants no token
             await visitor.choose("count")
+            await client.text("count", "go")  # not before there is a page to see it
             count = 0
             for _ in range(5):
                 count = await received_more(visitor, count + 300)
