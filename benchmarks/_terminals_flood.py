@@ -19,7 +19,7 @@ from teleclaude.tasks import TaskRegistry
 from tests.support.daemon import Client
 from tests.support.wait import eventually
 
-ROUNDS, ROUND_BYTES = 3, 100_000_000
+ROUNDS, ROUND_BYTES = 3, 60_000_000
 FLOOD_BYTES = 500_000_000
 RETAINED_BYTES = 8_000_000
 LINE = b"x" * 77
