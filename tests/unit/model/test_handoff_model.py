@@ -195,6 +195,7 @@ WRONG: list[tuple[type[Handing], type[Protocol]]] = [
 ]
 
 
+@pytest.mark.timeout(180)  # how many histories it takes to find one is a matter of luck
 @pytest.mark.parametrize(("machine", "protocol"), WRONG, ids=[protocol.__name__ for _, protocol in WRONG])
 def test_a_wrong_protocol_is_found_out(machine: type[Handing], protocol: type[Protocol]) -> None:
     with pytest.raises(AssertionError):
