@@ -145,6 +145,7 @@ class TelegramAdapter:
         await self._stack.aclose()
 
     async def _leave(self) -> None:
+        await self._outbox.finish(STOP_SECONDS)
         for owner in OWNERS:
             await self._context.tasks.cancel_owner(owner, STOP_SECONDS)
 

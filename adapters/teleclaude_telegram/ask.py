@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from teleclaude.errors import InvalidError, TeleclaudeError
@@ -19,7 +19,6 @@ from teleclaude_telegram.room import Room
 from teleclaude_telegram.watch import Watcher
 
 R = TypeVar("R")
-MAX_TIDY = 200
 OWNER = "telegram-asks"
 
 
@@ -43,7 +42,7 @@ class Ask:
     message_id: int | None
     place: Place | None
     args: str = ""
-    name: str = field(default="")
+    name: str = ""
 
     def session(self) -> Place:
         """Raises ``InvalidError`` outside of a session's topic."""
@@ -102,7 +101,7 @@ class Ask:
         place = self.place
         if place is None or self.message_id is None:
             return
-        place.tidy = [*place.tidy, self.message_id][-MAX_TIDY:]
+        place.tidy_later(self.message_id)
         await self.tools.room.keep(place)
 
     def at(self, place: Place | None) -> Ask:

@@ -28,7 +28,6 @@ log = structlog.get_logger(__name__)
 FINAL_BYTES = 64 << 10
 FINAL_UNITS = 3400
 QUESTION_TTL = 24 * 3600.0
-MAX_TIDY = 200
 AGAIN = "↻ perhaps for the second time: the line broke\n"
 
 Handler = Callable[[Job, Place | None], Awaitable[bool]]
@@ -88,7 +87,7 @@ class Deliverer:
         text = Text(doc["text"], tuple(doc.get("entities", ())))
         message = await self._send(job, place, text, keyboard=doc.get("keyboard"), silent=doc.get("silent", True))
         if place is not None and doc.get("tidy"):
-            place.tidy = [*place.tidy, message.message_id][-MAX_TIDY:]
+            place.tidy_later(message.message_id)
             await self._room.keep(place)
         return True
 
@@ -247,7 +246,7 @@ class Deliverer:
         )
         text = render.question(prompt, screen.lines)
         message = await self._send(job, place, text, keyboard=keyboard or None, silent=False)
-        place.tidy = [*place.tidy, message.message_id][-MAX_TIDY:]
+        place.tidy_later(message.message_id)
         await self._room.keep(place)
         return True
 

@@ -7,7 +7,6 @@ import re
 import secrets
 import shlex
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 from teleclaude.errors import InvalidError, TooLargeError, UnavailableError
 from teleclaude.model import Role
@@ -17,7 +16,7 @@ from teleclaude.wire.sessions import ReadOutput
 from teleclaude_telegram.api import ApiError, explain
 from teleclaude_telegram.ask import Ask
 from teleclaude_telegram.keyboards import Button
-from teleclaude_telegram.room import SELF
+from teleclaude_telegram.room import SELF, write_private
 from teleclaude_telegram.updates import Attachment
 from teleclaude_telegram.validation import checked
 
@@ -87,7 +86,7 @@ async def _listen(ask: Ask, attachment: Attachment) -> None:
     place = ask.session()
     data = await _download(ask, attachment)
     path = ask.tools.room.folder / "spool" / f"{secrets.token_hex(12)}.oga"
-    await asyncio.to_thread(_write, path, data)
+    await asyncio.to_thread(write_private, path, data)
     try:
         text = await _transcribed(ask, [*command, str(path)])
     finally:
@@ -100,12 +99,6 @@ async def _listen(ask: Ask, attachment: Attachment) -> None:
     ]
     await ask.reply(f"🎙 {text}", rows=rows)
     await ask.served()
-
-
-def _write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(mode=0o700, exist_ok=True)
-    path.touch(mode=0o600)
-    path.write_bytes(data)
 
 
 async def _transcribed(ask: Ask, argv: list[str]) -> str:

@@ -21,6 +21,7 @@ KEPT_UPDATES = 10_000
 """Ids of updates that are remembered, so that a repeat is known."""
 
 MAX_CALLBACKS = 20_000
+MAX_TIDY = 200
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS updates (id INTEGER PRIMARY KEY, raw TEXT, taken_at REAL NOT NULL);
@@ -63,6 +64,10 @@ class Place:
     asked: str = ""
     remade: int = 0
     tidy: list[int] = field(default_factory=list)
+
+    def tidy_later(self, message_id: int) -> None:
+        """It goes once the session has said something else."""
+        self.tidy = [*self.tidy, message_id][-MAX_TIDY:]
 
 
 _FIELDS = {known.name for known in fields(Place)}

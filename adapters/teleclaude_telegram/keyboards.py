@@ -10,7 +10,6 @@ from typing import Any
 from teleclaude_telegram.journal import Journal
 from teleclaude_telegram.render import LABEL_UNITS, head
 
-PER_ROW = 4
 MAX_BUTTONS = 60
 HOUR = 3600.0
 DAY = 24 * HOUR

@@ -49,6 +49,9 @@ class Outbox:
         self._wake = asyncio.Event()
         self._current: Job | None = None
         self._called = False
+        self._ending = False
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._failures = 0
         self.trouble = ""
 
@@ -56,6 +59,15 @@ class Outbox:
     def busy(self) -> bool:
         """Whether something is being sent at this moment."""
         return self._current is not None
+
+    async def finish(self, seconds: float) -> None:
+        """Begin nothing more, and let what is being sent end: a topic that was made has to be written down."""
+        self._ending = True
+        try:
+            async with asyncio.timeout(seconds):
+                await self._idle.wait()
+        except TimeoutError:
+            log.warning("telegram_left_while_sending")
 
     async def load(self) -> None:
         """Take up what was not said, and what of the budget was used, before this start."""
@@ -99,8 +111,8 @@ class Outbox:
         await self.spend()
 
     async def run(self, step: Step) -> None:
-        """Send, for ever."""
-        while True:
+        """Send, until ``finish``."""
+        while not self._ending:
             now = self._clock.monotonic()
             job = self.plan.next(now)
             if job is not None:
@@ -122,10 +134,12 @@ class Outbox:
 
     async def _attempt(self, job: Job, step: Step) -> None:
         self._current, self._called = job, False
+        self._idle.clear()
         try:
             await self._try(job, step)
         finally:
             self._current = None
+            self._idle.set()
 
     async def _try(self, job: Job, step: Step) -> None:
         try:

@@ -79,19 +79,6 @@ def tail(text: str, limit: int) -> tuple[str, bool]:
     return (rest if newline and rest.strip() else reversed_text), False
 
 
-def pages(text: str, limit: int = TEXT_UNITS - 96) -> list[str]:
-    """The text in pieces of whole lines that fit; a longer line is cut."""
-    found: list[str] = []
-    rest = text
-    while units(rest) > limit:
-        piece = head(rest, limit)[:-1]
-        cut = piece.rfind("\n") + 1
-        piece = piece[:cut] if cut > 0 else piece
-        found.append(piece.rstrip("\n"))
-        rest = rest[len(piece) :]
-    return [*found, rest] if rest or not found else found
-
-
 def plain(text: str) -> Text:
     return Text(head(clean(text), TEXT_UNITS))
 

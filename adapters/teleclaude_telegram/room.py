@@ -24,6 +24,13 @@ IDENTITY = "identity"
 TOPICS, PLAIN = "topics", "plain"
 
 
+def write_private(path: Path, data: bytes) -> None:
+    """A file that only this user can read. Raises ``OSError``."""
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    path.touch(mode=0o600)
+    path.write_bytes(data)
+
+
 class Room:
     """``mode`` is topics or plain, None until Telegram could be asked. Places are kept in the journal as well."""
 

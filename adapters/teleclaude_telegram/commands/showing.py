@@ -15,6 +15,7 @@ from teleclaude_telegram import render
 from teleclaude_telegram.ask import Ask
 from teleclaude_telegram.journal import Place
 from teleclaude_telegram.plan import Rank
+from teleclaude_telegram.room import write_private
 from teleclaude_telegram.validation import checked
 
 MAX_UPLOAD_BYTES = 50 << 20
@@ -82,7 +83,7 @@ async def send_log(ask: Ask, place: Place, start: int, end: int) -> None:
 async def send_spooled(ask: Ask, data: bytes, name: str, *, photo: bool = False, caption: str = "") -> None:
     """A file that waits in a spool until it has gone."""
     path = ask.tools.room.folder / "spool" / secrets.token_hex(12)
-    await asyncio.to_thread(_write, path, data)
+    await asyncio.to_thread(write_private, path, data)
     doc = {"do": "file", "path": str(path), "name": name, "spooled": True, "photo": photo, "caption": caption}
     await _send(ask, doc)
 
@@ -91,12 +92,6 @@ async def _send(ask: Ask, doc: dict[str, object]) -> None:
     if ask.place is None:
         doc["thread"] = ask.thread
     await ask.tools.outbox.say("" if ask.place is None else ask.place.session_id, Rank.REPLY, doc)
-
-
-def _write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(mode=0o700, exist_ok=True)
-    path.touch(mode=0o600)
-    path.write_bytes(data)
 
 
 async def get(ask: Ask) -> None:

@@ -30,13 +30,6 @@ def test_head_and_tail_fit(text: str, limit: int) -> None:
     assert whole == (shown == text)
 
 
-@given(st.text(alphabet="ab\n😀", max_size=500), st.integers(10, 80))
-def test_pages_fit_and_hold_everything(text: str, limit: int) -> None:
-    pages = render.pages(text, limit)
-    assert all(utf16(page) <= limit for page in pages)
-    assert "".join(pages).replace("\n", "") == text.replace("\n", "")
-
-
 @given(ANY)
 def test_nothing_raw_is_left(text: str) -> None:
     shown = render.clean(text)
