@@ -283,8 +283,9 @@ class Panes:
             else:
                 await asyncio.sleep(wait)
                 wait = min(wait * 2, _STATUS_POLL_MAX_SECONDS)
-                if process_start_time(info.pid) is None:
-                    self._server.recall_dead_children()
+            # While a tmux built with utempter waits for that program, the signal of a pane's end is lost to it.
+            if process_start_time(info.pid) is None:
+                self._server.recall_dead_children()
             info = await self.find(pane_id)
         return None if info is None else info.status
 
