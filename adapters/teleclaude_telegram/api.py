@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import warnings
-from datetime import timedelta
+from http import HTTPStatus
 from typing import Any, Self
 
 import httpx
 import structlog
 import telegram
-from telegram.error import BadRequest, ChatMigrated, Conflict, Forbidden, InvalidToken, NetworkError, RetryAfter
+from telegram.error import BadRequest, ChatMigrated, Conflict, Forbidden, InvalidToken, NetworkError
 from telegram.error import TelegramError as ApiError
 from telegram.request import HTTPXRequest
-from telegram.warnings import PTBDeprecationWarning
 
 from teleclaude_telegram.updates import ALLOWED
 
@@ -21,6 +19,7 @@ log = structlog.get_logger(__name__)
 
 POLL_SECONDS = 25
 CALL_SECONDS = 20.0
+UNSAID_SECONDS = 5.0
 
 __all__ = [
     "ApiError",
@@ -31,14 +30,31 @@ __all__ = [
     "Forbidden",
     "InvalidToken",
     "NetworkError",
-    "RetryAfter",
+    "ToldToWaitError",
     "explain",
     "never_arrived",
-    "retry_after",
 ]
 
 
-class _RawPolls(HTTPXRequest):
+class ToldToWaitError(ApiError):
+    """Flood control: nothing may be sent for so many ``seconds``."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"told to wait for {seconds:g} s")
+        self.seconds = seconds
+
+
+class _Calls(HTTPXRequest):
+    """Reads the answer to a flood itself: the library's own error for it warns of itself wherever it is made."""
+
+    async def do_request(self, *args: Any, **kwargs: Any) -> tuple[int, bytes]:
+        code, payload = await super().do_request(*args, **kwargs)
+        if code == HTTPStatus.TOO_MANY_REQUESTS:
+            raise ToldToWaitError(_seconds(payload))
+        return code, payload
+
+
+class _RawPolls(_Calls):
     """Keeps the updates of a poll as they came: one that the library cannot read must not hide the others."""
 
     def __init__(self, **options: Any) -> None:
@@ -66,7 +82,7 @@ class BotApi:
         self._polls = _RawPolls(
             connection_pool_size=1, read_timeout=POLL_SECONDS + 15, connect_timeout=10, pool_timeout=10, **options
         )
-        calls = HTTPXRequest(
+        calls = _Calls(
             connection_pool_size=16,
             read_timeout=CALL_SECONDS,
             write_timeout=CALL_SECONDS,
@@ -103,12 +119,11 @@ class BotApi:
         return found
 
 
-def retry_after(error: RetryAfter) -> float:
-    """Seconds to keep silent."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", PTBDeprecationWarning)
-        value = error.retry_after
-    return value.total_seconds() if isinstance(value, timedelta) else float(value)
+def _seconds(payload: bytes) -> float:
+    try:
+        return float(json.loads(payload)["parameters"]["retry_after"])
+    except (ValueError, KeyError, TypeError):
+        return UNSAID_SECONDS
 
 
 def never_arrived(error: ApiError) -> bool:

@@ -17,10 +17,9 @@ from teleclaude_telegram.api import (
     Forbidden,
     InvalidToken,
     NetworkError,
-    RetryAfter,
+    ToldToWaitError,
     explain,
     never_arrived,
-    retry_after,
 )
 from teleclaude_telegram.journal import Journal
 from teleclaude_telegram.plan import WINDOW_SECONDS, Job, Plan, Rank
@@ -172,13 +171,12 @@ class Outbox:
     async def _failed(self, job: Job, error: ApiError) -> None:
         now = self._clock.monotonic()
         self.trouble = explain(error)
-        if isinstance(error, BadRequest | RetryAfter | Forbidden | ChatMigrated) or never_arrived(error):
+        if isinstance(error, BadRequest | ToldToWaitError | Forbidden | ChatMigrated) or never_arrived(error):
             job.doc.pop("sent", None)
         match error:
-            case RetryAfter():
-                seconds = retry_after(error)
-                log.info("telegram_told_to_wait", seconds=seconds, waiting=len(self.plan))
-                self.plan.pause(now + seconds + 0.1)
+            case ToldToWaitError():
+                log.info("telegram_told_to_wait", seconds=error.seconds, waiting=len(self.plan))
+                self.plan.pause(now + error.seconds + 0.1)
             case ChatMigrated():
                 await self._moved(error.new_chat_id)
             case Forbidden() | InvalidToken():

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import structlog
 
 from teleclaude.clock import Clock
-from teleclaude_telegram.api import POLL_SECONDS, ApiError, BotApi, Conflict, RetryAfter, explain, retry_after
+from teleclaude_telegram.api import POLL_SECONDS, ApiError, BotApi, Conflict, ToldToWaitError, explain
 from teleclaude_telegram.journal import Journal
 
 log = structlog.get_logger(__name__)
@@ -65,8 +65,8 @@ class Poller:
         if isinstance(error, Conflict):
             self.trouble = "another program polls with the same token; stop it, or give this one a bot of its own"
             wait = CONFLICT_SECONDS
-        elif isinstance(error, RetryAfter):
-            wait = retry_after(error)
+        elif isinstance(error, ToldToWaitError):
+            wait = error.seconds
         if self._failures == 1 or self._failures % 100 == 0:
             log.warning("telegram_poll_failed", error=self.trouble, times=self._failures)
         await self._clock.sleep(wait)
