@@ -37,6 +37,7 @@ async def test_killed_and_started_again_it_goes_on_where_it_was() -> None:
         async with Client(daemon.socket) as client:
             assert "last poll" in await eventually(lambda: _telegram(client), timeout=10)
             data = await client.all_output("build")
+            await client.delete("/sessions/build")
         assert data.count(b"after 43") == 1
         assert len(fake.topics()) == 1
         assert not fake.recorder.early
