@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import structlog
-from redis.exceptions import ResponseError
+from redis.exceptions import RedisError, ResponseError
 
 from teleclaude.clock import Clock
 from teleclaude.errors import DeadlineError, IndeterminateError, LimitError, TeleclaudeError, TooLargeError
@@ -183,19 +183,28 @@ class Calls:
             request.is_out = True
             await connection.send_packed_command(packed(words))
             await connection.read_response(disable_decoding=True)
+            answer = await self._reply(request, connection, packed(words[-1:]))
+            is_clean = True
+            if answer is None:
+                raise TimeoutError
+            return answer
+        finally:
+            await self._link.release(connection, is_clean=is_clean)
+
+    async def _reply(self, request: Request, connection: Any, again: bytes) -> bytes | None:
+        """What the other computer says, None for nothing in time. The message is written: whatever Redis refuses from
+        here on does not mean that nothing was done.
+        """
+        try:
             await connection.read_response(disable_decoding=True)
             while True:
                 popped = await connection.read_response(disable_decoding=True)
-                if popped is None:
-                    is_clean = True
-                    raise TimeoutError
-                answer = self._genuine(request, popped[1])
-                if answer is not None:
-                    is_clean = True
+                answer = None if popped is None else self._genuine(request, popped[1])
+                if popped is None or answer is not None:
                     return answer
-                await connection.send_packed_command(packed(words[-1:]))
-        finally:
-            await self._link.release(connection, is_clean=is_clean)
+                await connection.send_packed_command(again)
+        except ResponseError as error:
+            raise RedisError(f"the answer cannot be waited for: {error}") from error
 
     def _envelope(self, request: Request, left: float) -> Envelope:
         """``since`` and ``attempt`` say since when and how often it was sent, by which the other side knows whether it

@@ -208,14 +208,15 @@ class Desk:
 
     def _key(self, entry: Entry, envelope: Envelope) -> tuple[str, KeyUse]:
         """What makes a repeat harmless: the sender's own key, else the message's id. That one is new when it is sent
-        and delivered for the first time, and need not be kept for longer than its deadline.
+        and delivered for the first time to this daemon, and need not be kept for longer than its deadline.
         """
         key, since = envelope.about.get("key"), envelope.about.get("since")
         if isinstance(key, str) and _ID.fullmatch(key):
             return key, KeyUse.LASTING
-        if not entry.claimed and envelope.about.get("attempt") == 1:
-            return envelope.id, KeyUse.FRESH
         ours = isinstance(since, int) and since > self._redis_clock.ms_at(self._began)
+        if not entry.claimed and envelope.about.get("attempt") == 1:
+            # What was sent before this daemon began may be a replay of what an earlier one did.
+            return envelope.id, KeyUse.FRESH if ours else KeyUse.SEEN
         return envelope.id, KeyUse.SEEN if ours and not entry.claimed else KeyUse.OLD
 
     def _require_time(self, envelope: Envelope) -> None:

@@ -156,7 +156,13 @@ class Service:
             self._audit.note(principal, command, code)
 
     async def _route(self, principal: Principal, command: Command[Any], key: str | None, use: KeyUse) -> Any:
-        destination = self._remote.destination(command) or await self._relay.destination(principal, command)
+        destination = self._remote.destination(command)
+        if destination is None:
+            destination = await self._relay.destination(principal, command)
+        elif principal.sessions is not None:
+            raise ForbiddenError(
+                f"{principal.name} is for some sessions of this computer only", operation=command.operation
+            )
         handler = self._handlers.get(type(command)) if destination is None else self._there(destination, key)
         if handler is None:
             raise InvalidError(f"{command.operation} is not offered by this daemon", operation=command.operation)

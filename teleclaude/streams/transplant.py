@@ -51,12 +51,14 @@ class Transplant:
 
     def skip(self, end: int) -> int:
         """A hole up to ``end``: nothing is stored for it, but its offsets are taken. Answers the end."""
-        while (here := self.end()) < end:
+        here = self.end()
+        while here < end:
             index, inside = divmod(here - self._start, self._segment_bytes)
             size = min(self._segment_bytes, inside + end - here)
             with open(self._files.segment(0, index), "ab", opener=_private) as file:
                 file.truncate(size)
-        return self.end()
+            here += size - inside
+        return here
 
     def finish(self, gaps: Iterable[Gap]) -> None:
         """Everything is here: make it durable and a stream."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from teleclaude.model import Role
 from teleclaude.wire.base import Command, Line, Reference, Text, View
@@ -14,6 +15,7 @@ PART_BYTES = 192 << 10
 """Of history or of a bundle in one message."""
 
 MAX_BUNDLE_BYTES = 512 << 20
+MAX_HISTORY_BYTES = 10 << 30
 
 Count = Annotated[int, Field(ge=0, lt=2**63)]
 Epoch = Annotated[int, Field(ge=1, lt=2**53)]
@@ -51,6 +53,12 @@ class TakeSession(Command[HandoffReply]):
     id: Reference
 
 
+def _moment(text: str) -> str:
+    if datetime.fromisoformat(text).tzinfo is None:
+        raise ValueError("a moment has a time zone")
+    return text
+
+
 class Place(View):
     """A trusted directory by its ``name``, and the way down from it."""
 
@@ -78,7 +86,7 @@ class Carried(View):
     tags: Tags
     title: Text
     owner: Text
-    created_at: str
+    created_at: Annotated[str, AfterValidator(_moment)]
 
 
 class PreparedReply(View):

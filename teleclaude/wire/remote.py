@@ -10,7 +10,7 @@ import dataclasses
 import json
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import Any, TypeVar, cast, get_args
+from typing import Annotated, Any, TypeVar, cast, get_args
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
@@ -106,6 +106,8 @@ def decode_command(message: bytes) -> Command[Any]:
         raise InvalidError(f"{str(operation)[:64]} is not offered to other computers", operation=OPERATION)
     blobs = _cut(document, blob)
     try:
+        for name, data in blobs.items():
+            _blob_type(kind, name).validate_python(data)
         command = kind.model_validate_json(jsonio.dumps({**fields, **dict.fromkeys(blobs, "")}))
     except ValidationError as error:
         raise invalid(error, operation=kind.operation) from None
@@ -179,6 +181,15 @@ def _rebuilt(kind: Any, dumped: object, blobs: Mapping[str, bytes]) -> Any:
     if isinstance(reply, BaseModel):
         return reply.model_copy(update=dict(blobs))
     return dataclasses.replace(reply, **blobs)
+
+
+@lru_cache
+def _blob_type(kind: type[Command[Any]], name: str) -> TypeAdapter[bytes]:
+    """What a binary field may hold. Raises ``InvalidError`` for a field that is none."""
+    field = kind.model_fields.get(name)
+    if field is None or field.annotation is not bytes:
+        raise InvalidError(f"{kind.operation} has no binary field {name[:64]}", operation=kind.operation)
+    return TypeAdapter(Annotated[bytes, field])
 
 
 @lru_cache

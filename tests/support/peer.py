@@ -35,6 +35,7 @@ class StandInHub:
     answer: Answer
     version: str = "0.1.0"
     calls: list[tuple[Principal, Command[Any], str | None]] = field(default_factory=list)
+    uses: list[KeyUse] = field(default_factory=list)
     refusals: list[tuple[str, str, str]] = field(default_factory=list)
     replies: dict[str, Any] = field(default_factory=dict)
     fabric: Fabric | None = None
@@ -51,6 +52,7 @@ class StandInHub:
                 name="peer", role="", version=self.version, state="online", last_seen="", sessions=0, problem=None
             )
             return ComputerList(computers=[this])
+        self.uses.append(use)
         if key is not None and key in self.replies:
             return self.replies[key]
         self.calls.append((principal, command, key))

@@ -71,7 +71,9 @@ class Force:
         live: Live | None = None
         prepared = before.row.prepared
         async with self._keeper.ownerships.turn(session_id):
-            before = await self._keeper.ownership(session_id)
+            asked, before = before, await self._keeper.ownership(session_id)
+            if before.row != asked.row:
+                raise ConflictError("who owns the session changed meanwhile; look again before you take it")
             step = handoff.force(before.row)
             if Effect.RESUME in step.effects:
                 await self._keeper.enact(session_id, before, step)

@@ -90,10 +90,16 @@ class Repository:
         Raises ``ConflictError`` when that one has commits the bundle's does not have.
         """
         await self.require_clean()
+        if packed.branch is not None:
+            # Words such as @{-1} would mean another branch here than the one that is looked at.
+            await self._run(
+                "check-ref-format", f"refs/heads/{packed.branch}", wrong="cannot have a branch of that name"
+            )
         ref = _REF + handoff
         await self._run(
             "fetch",
             "-q",
+            "--no-recurse-submodules",
             "--no-tags",
             "--no-write-fetch-head",
             str(bundle),
@@ -149,7 +155,7 @@ class Repository:
             await self._run("add", "-A", "--", ":/", env=files)
             return (await self._run("write-tree", env=files)).strip()
         finally:
-            scratch.unlink(missing_ok=True)
+            await asyncio.to_thread(scratch.unlink, missing_ok=True)
 
     async def _root(self) -> str:
         return (await self._run("rev-parse", "--show-toplevel", wrong="is in no git repository")).rstrip("\n")

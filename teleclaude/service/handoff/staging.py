@@ -12,7 +12,7 @@ from teleclaude.model import Gap
 from teleclaude.service.screens import LAST_SCREEN
 from teleclaude.streams import PTY, StreamStore, Transplant
 from teleclaude.streams.transplant import discard
-from teleclaude.wire.handoff import MAX_BUNDLE_BYTES, PrepareHandoff, SealHandoff
+from teleclaude.wire.handoff import MAX_BUNDLE_BYTES, MAX_HISTORY_BYTES, PrepareHandoff, SealHandoff
 
 OPERATION = "handoff.part"
 MAX_STAGED = 8
@@ -72,10 +72,18 @@ class Staged:
         _write(self.folder / _REQUEST, request.model_dump_json().encode())
 
     def write_history(self, offset: int, data: bytes) -> int:
+        """Raises ``TooLargeError`` beyond what a history may have."""
+        self._require_short(offset + len(data))
         return self._history(self.request).write(offset, data)
 
     def skip_history(self, end: int) -> int:
+        """Raises ``TooLargeError`` as above: a hole takes files, too."""
+        self._require_short(end)
         return self._history(self.request).skip(end)
+
+    def _require_short(self, end: int) -> None:
+        if end - self.request.start > MAX_HISTORY_BYTES:
+            raise TooLargeError(f"a history has at most {MAX_HISTORY_BYTES} bytes", operation=OPERATION)
 
     def write_bundle(self, offset: int, data: bytes) -> int:
         """Raises ``ConflictError`` for a hole, ``TooLargeError`` beyond what a bundle may have."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from teleclaude.errors import ConflictError
+from teleclaude.service.handoff.git import Repository
 from tests.integration.handoff.pair import HERE, THERE, Pair, git
 from tests.support.fleet import refused
 
@@ -105,6 +108,18 @@ async def test_a_target_that_has_diverged_is_refused(both: Pair, here: Path, the
     # Without git nothing is touched.
     await both.move()
     assert state(there) == before
+
+
+async def test_a_branch_is_a_branch_and_no_expression(here: Path, there: Path, tmp_path: Path) -> None:
+    git(there, "checkout", "-q", "-b", "precious")
+    (there / "kept").write_text("only here\n")
+    git(there, "commit", "-q", "-a", "-m", "theirs")
+    precious = git(there, "rev-parse", "HEAD")
+    git(there, "checkout", "-q", "main")
+    packed = await Repository(str(here)).pack("H1", tmp_path / "bundle", [])
+    with pytest.raises(ConflictError):
+        await Repository(str(there)).fetch("H1", tmp_path / "bundle", replace(packed, branch="@{-1}"))
+    assert git(there, "rev-parse", "precious") == precious
 
 
 async def test_what_cannot_be_bundled_says_so(both: Pair, here: Path, there: Path) -> None:

@@ -101,6 +101,7 @@ async def test_a_token_for_one_session_is_not_led_to_another(both: Pair) -> None
         found = await here.code(method, f"/v1/sessions/work{path}", token=token, json=body)
         assert found == (404, "not_found"), path
     assert b"unwanted" not in await both.there.all_output("work")
+    assert await here.code("GET", f"/v1/sessions?computer={THERE}", token=token) == (403, "forbidden")
     await here.revoke("scoped")
 
 

@@ -310,6 +310,19 @@ async def test_x26_what_redis_lost_is_never_called_delivered(server: RedisServer
         assert isinstance(outcome, IndeterminateError)
 
 
+async def test_x26_a_wait_that_redis_breaks_off_is_not_called_refused(server: RedisServer) -> None:
+    """As a primary does that becomes a replica: the message was written, and only its answer is refused."""
+    async with two(server) as (north, south), server.client() as redis:
+        south.hold.clear()
+        asked = asyncio.gather(north.fabric.call("south", OWNER, typed("once")))
+        await eventually(lambda: south.begun == ["once"])
+        [waiting] = [client["id"] for client in await redis.client_list() if client["cmd"] == "blpop"]
+        await redis.client_unblock(waiting, error=True)
+        south.hold.set()
+        assert (await asked)[0].offset == 1
+        assert south.done == ["once"]
+
+
 async def forget(redis: Any, count: int = 0) -> bool:
     """Delete the inbox once so many entries are in it."""
     return bool(await redis.xlen(INBOX) >= count and await redis.delete(INBOX)) or not count

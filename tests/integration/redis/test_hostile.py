@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from teleclaude.api import KeyUse
 from teleclaude.config.sections import RedisPeer
 from teleclaude.errors import UnavailableError
 from teleclaude.model import Chunk, Principal, Role
@@ -160,6 +161,19 @@ async def test_d4_a_replay_runs_once(south: South) -> None:
     await south.put(fields)
     assert await south.dead() == ["duplicate"]
     assert len(south.ran) == 1
+
+
+async def test_d4_a_replay_to_the_next_daemon_is_looked_up() -> None:
+    async with redis_server() as server, server.client() as redis:
+        key = await asyncio.to_thread(write_key, server.folder / "key")
+        async with running_peer("south", server, key, answer=answer) as peer:
+            await eventually(lambda: exists(redis))
+            south = South(server, peer, redis)
+            fields = await south.send(call())
+            await eventually(lambda: south.peer.hub.uses == [KeyUse.FRESH])
+        async with running_peer("south", server, key, answer=answer) as peer:
+            await redis.xadd(INBOX, fields)
+            await eventually(lambda: peer.hub.uses == [KeyUse.SEEN])
 
 
 @pytest.mark.parametrize("minutes", [-10, 10])

@@ -18,10 +18,11 @@ from teleclaude.errors import (
     UnavailableError,
 )
 from teleclaude.model import Chunk, Cursor, Screen
-from teleclaude.wire import remote
+from teleclaude.wire import jsonio, remote
 from teleclaude.wire.base import Command
 from teleclaude.wire.executions import StartExecution
 from teleclaude.wire.sessions import (
+    MAX_TEXT_BYTES,
     CreateSession,
     InputReply,
     ReadOutput,
@@ -80,6 +81,18 @@ def document(text: str) -> bytes:
 def test_damaged_commands(message: bytes) -> None:
     with pytest.raises((MalformedError, InvalidError)):
         remote.decode_command(message)
+
+
+@pytest.mark.parametrize(
+    ("command", "name", "size"),
+    [(SendInput(id="work", text=""), "text", 3), (SendBytes(id="work", data=b""), "data", MAX_TEXT_BYTES + 1)],
+    ids=["no field of bytes", "too long"],
+)
+def test_raw_bytes_stand_only_where_they_may(command: Command[Any], name: str, size: int) -> None:
+    fields = command.model_dump(mode="json", exclude_unset=True, exclude={name})
+    whole = {"operation": command.operation, "fields": fields, "blobs": {name: size}}
+    with pytest.raises(InvalidError):
+        remote.decode_command(remote.join(jsonio.dumps(whole), bytes(size)))
 
 
 def test_what_is_for_owners_at_home_cannot_be_asked() -> None:
