@@ -67,8 +67,8 @@ class Place(View):
 
 
 class CarriedAgent(View):
-    name: str
-    conversation_id: str | None
+    name: Line
+    conversation_id: Line | None
 
 
 class Carried(View):

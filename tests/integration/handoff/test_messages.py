@@ -193,6 +193,27 @@ async def test_two_that_were_forced_at_once_come_to_one(three: Three) -> None:
     await barn.sees("<told on")
 
 
+async def test_what_changed_while_the_others_were_asked_is_not_taken(three: Three) -> None:
+    network, anvil, _, _ = three
+    await anvil.new(ECHO)
+    await anvil.sees("begin")
+
+    async def cut() -> None:
+        network.cut.add(frozenset(("anvil", "barn")))
+
+    network.before("handoff.offer", cut)
+    with pytest.raises(IndeterminateError):
+        await anvil.hand("barn", timeout_ms=1500)
+
+    async def taken_meanwhile() -> None:
+        assert (await anvil.ask(TakeSession(id="work"))).epoch == 3
+
+    network.before("handoff.inquire", taken_meanwhile)
+    with pytest.raises(ConflictError, match="meanwhile"):
+        await anvil.ask(TakeSession(id="work"))
+    assert (await anvil.get()).epoch == 3
+
+
 async def test_an_old_name_leads_on_however_far_it_went(three: Three) -> None:
     _, anvil, barn, crane = three
     made = await anvil.new(ECHO)

@@ -48,6 +48,11 @@ def test_a_history_has_a_bound_that_holes_count_for(tmp_path: Path) -> None:
             staged.write_history(too_far - 1, b"x")
 
 
+def test_a_conversation_is_something_that_a_program_can_be_given() -> None:
+    with pytest.raises(ValidationError):
+        request(agent={"name": "claude", "conversation_id": "a\0b"})
+
+
 @pytest.mark.parametrize("text", ["", "yesterday", "2026-01-02T03:04:05"])
 def test_a_session_says_when_it_was_made(text: str) -> None:
     with pytest.raises(ValidationError):
