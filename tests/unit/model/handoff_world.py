@@ -359,14 +359,3 @@ class NeverYields(Protocol):
         if isinstance(message, Supersede) and row.owns:
             return Step(row)
         return super().receive(row, sender, message)
-
-
-class ForcesTheSameEpoch(Protocol):
-    """Makes the epoch that it had offered, which the target may have taken."""
-
-    def force(self, row: Row) -> Step:
-        step = super().force(row)
-        if row.released is None or step.row.claim is None:
-            return step
-        claim = Claim(row.released.epoch, row.me)
-        return replace(step, row=replace(step.row, claim=claim), messages=())

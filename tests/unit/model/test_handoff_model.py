@@ -103,6 +103,15 @@ class Handing(RuleBasedStateMachine):
     def expire(self, index: int) -> None:
         self.world.expire(self.name(index))
 
+    @rule(shift=places, flow=st.integers(0, 2))
+    def lapse(self, shift: int, flow: int) -> None:
+        """What was prepared is thrown away while the offer is on its way."""
+        self.world.begin(shift)
+        self.world.flow(2)
+        for name in self.names:
+            self.world.expire(name)
+        self.world.flow(flow)
+
     @invariant()
     def epochs_only_grow(self) -> None:
         now = self.world.claims()
@@ -195,7 +204,6 @@ WRONG: list[tuple[type[Handing], type[Protocol]]] = [
 ]
 
 
-@pytest.mark.timeout(180)  # how many histories it takes to find one is a matter of luck
 @pytest.mark.parametrize(("machine", "protocol"), WRONG, ids=[protocol.__name__ for _, protocol in WRONG])
 def test_a_wrong_protocol_is_found_out(machine: type[Handing], protocol: type[Protocol]) -> None:
     with pytest.raises(AssertionError):
