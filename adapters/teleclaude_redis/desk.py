@@ -7,7 +7,7 @@ import hashlib
 import re
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import structlog
@@ -78,7 +78,7 @@ class Desk:
     def take(self, entry: Entry) -> None:
         """Begin work on an entry; it is acknowledged once what came of it is on record."""
         try:
-            envelope = self._accept(entry)
+            envelope, is_new = self._accept(entry)
         except RefusedError as refused:
             self._spawn(self._refuse(entry, refused), "refuse")
             return
@@ -87,11 +87,12 @@ class Desk:
             self._spawn(self._close(entry), "abandon")
             return
         key = (envelope.sender, envelope.id)
-        task = self._spawn(self._work(entry, envelope), f"{envelope.kind} {envelope.sender}")
+        task = self._spawn(self._work(replace(entry, is_new=is_new), envelope), f"{envelope.kind} {envelope.sender}")
         self._waiting[key] = (task, entry)
         task.add_done_callback(lambda _: self._waiting.pop(key, None))
 
-    def _accept(self, entry: Entry) -> Envelope:
+    def _accept(self, entry: Entry) -> tuple[Envelope, bool]:
+        """What it says, and whether it was never here before."""
         if entry.is_poison:
             raise RefusedError("poison")
         envelope = self._ring.open(entry.fields)
@@ -99,8 +100,7 @@ class Desk:
             raise RefusedError("recipient", envelope.sender)
         if envelope.kind not in (CALL, ABANDON, *self._others) or _ID.fullmatch(envelope.id) is None:
             raise RefusedError("malformed", envelope.sender)
-        self._nonces.accept(envelope)
-        return envelope
+        return envelope, self._nonces.accept(envelope)
 
     def _spawn(self, work: Any, name: str) -> asyncio.Task[None]:
         return self._context.tasks.spawn(work, name=name, owner=OWNER)
@@ -162,7 +162,7 @@ class Desk:
         finally:
             self._at_work -= 1
             if not done:
-                self._nonces.forget(envelope)
+                self._nonces.let_go(envelope)
             self.inbox.forget(entry, acknowledged=done)
 
     async def _answer(self, entry: Entry, envelope: Envelope) -> bytes:
@@ -214,7 +214,7 @@ class Desk:
         if isinstance(key, str) and _ID.fullmatch(key):
             return key, KeyUse.LASTING
         ours = isinstance(since, int) and since > self._redis_clock.ms_at(self._began)
-        if not entry.claimed and envelope.about.get("attempt") == 1:
+        if entry.is_new and not entry.claimed and envelope.about.get("attempt") == 1:
             # What was sent before this daemon began may be a replay of what an earlier one did.
             return envelope.id, KeyUse.FRESH if ours else KeyUse.SEEN
         return envelope.id, KeyUse.SEEN if ours and not entry.claimed else KeyUse.OLD

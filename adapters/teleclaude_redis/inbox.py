@@ -42,12 +42,15 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One message as it lies in the stream. ``claimed``: somebody had it before and did not finish."""
+    """One message as it lies in the stream. ``claimed``: somebody had it before and did not finish; ``is_new``: this
+    daemon did not.
+    """
 
     id: bytes
     fields: Mapping[bytes, bytes]
     deliveries: int = 1
     claimed: bool = False
+    is_new: bool = True
 
     @property
     def is_poison(self) -> bool:

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import trustme
 
+from teleclaude.api import KeyUse
 from teleclaude.errors import DeadlineError, IndeterminateError, TeleclaudeError, UnavailableError
 from teleclaude.model import Chunk, Principal, Role
 from teleclaude.testing.faultproxy import FaultProxy
@@ -278,6 +279,33 @@ async def test_x24_slow_redis_gets_one_message_and_one_effect(server: RedisServe
         south.hold.set()
         assert (await asked)[0].offset == 2
         assert south.done == ["once", "again"]
+
+
+async def test_an_answer_that_cannot_be_sent_is_looked_up_when_the_question_comes_again(server: RedisServer) -> None:
+    key = await asyncio.to_thread(write_key, server.folder / "key")
+    south = South()
+    path = server.folder / "cut.sock"
+    async with (
+        FaultProxy(server.socket, listen=path) as proxy,
+        running_peer("south", server, key, answer=south.answer, url=f"unix://{path}") as peer,
+        running_peer("north", server, key) as north,
+    ):
+        await north.sees("south")
+        south.hold.clear()
+        asked = asyncio.gather(north.fabric.call("south", OWNER, typed("once")))
+        await eventually(lambda: south.begun == ["once"])
+        proxy.cut()
+        south.hold.set()
+        await eventually(lambda: south.done == ["once"])
+        await eventually(lambda: is_not_ready(peer))
+        proxy.heal()
+        assert (await asked)[0].offset == 1
+        assert peer.hub.uses[0] is KeyUse.FRESH
+        assert KeyUse.FRESH not in peer.hub.uses[1:]
+
+
+async def is_not_ready(peer: Peer) -> bool:
+    return not await is_ready(peer)
 
 
 async def test_x25_redis_comes_back_empty(server: RedisServer) -> None:

@@ -92,9 +92,11 @@ def test_what_must_come_again_may() -> None:
     clock = ManualClock()
     nonces = Nonces(clock)
     first = envelope(ts=round(clock.now().timestamp() * 1000), nonce="n")
-    nonces.accept(first)
-    nonces.forget(first)
-    nonces.accept(first)
+    assert nonces.accept(first)
+    nonces.let_go(first)
+    assert not nonces.accept(first)
+    with pytest.raises(RefusedError, match="duplicate"):
+        nonces.accept(first)
 
 
 async def test_the_store_is_bounded_and_refuses_rather_than_forgets() -> None:
