@@ -253,7 +253,10 @@ class Calls:
             about={"re": request.id},
         )
         sealed = self._ring.seal(envelope)
-        await self._link.commands.xadd(self._keys.inbox(request.computer), sealed)
+        inbox = self._keys.inbox(request.computer)
+        await self._link.at_once(
+            ("XADD", inbox, "*", ENVELOPE, sealed[ENVELOPE], MAC, sealed[MAC]), ("PEXPIRE", inbox, INBOX_TTL_MS)
+        )
 
     def _now_ms(self) -> int:
         return round(self._clock.now().timestamp() * 1000)
