@@ -92,7 +92,7 @@ def load_keyring(computer: str, settings: Any) -> KeyRing:
     peers: dict[str, tuple[bytes | None, Role]] = {}
     for name, peer in settings.peers.items():
         if name != computer:
-            role = Role[peer.role.upper()] if peer.role is not None else Role.OPERATOR
+            role = peer.role if peer.role is not None else Role.OPERATOR
             peers[name] = (read_key(Path(peer.key_file)) if peer.key_file is not None else None, role)
     return KeyRing(computer, read_key(Path(settings.key_file)), peers)
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
+from teleclaude.config.sections import RedisConfig
 from teleclaude.errors import InvalidError
 from teleclaude.model import Role
 from teleclaude_redis.envelope import Envelope, RefusedError
@@ -89,14 +88,12 @@ def test_files_that_are_no_keys(tmp_path: Path) -> None:
 
 
 def test_the_ring_is_what_the_config_says(tmp_path: Path) -> None:
-    settings: Any = SimpleNamespace(
-        key_file=key_file(tmp_path / "fleet", FLEET),
-        peers={
-            "north": SimpleNamespace(key_file=key_file(tmp_path / "own", OWN), role="owner"),
-            "east": SimpleNamespace(key_file=None, role=None),
-            "south": SimpleNamespace(key_file=None, role="viewer"),
-        },
-    )
+    peers: dict[str, dict[str, str]] = {
+        "north": {"key_file": str(key_file(tmp_path / "own", OWN)), "role": "owner"},
+        "east": {},
+        "south": {"role": "viewer"},
+    }
+    settings = RedisConfig.model_validate({"key_file": str(key_file(tmp_path / "fleet", FLEET)), "peers": peers})
     loaded = load_keyring("south", settings)
     assert set(loaded.named) == {"north", "east"}
     assert loaded.principal("north", None).role is Role.OWNER
