@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import tempfile
 import time
@@ -77,8 +78,15 @@ async def _run(part: ExecutionPart, *argv: str) -> ExecutionView:
 
 
 async def _bare(*argv: str) -> None:
+    """What ``_run`` asks for, by the standard library alone: the same directory, environment, streams and session."""
     process = await asyncio.create_subprocess_exec(
-        *argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+        *argv,
+        cwd="/",
+        env=dict(os.environ),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
     )
     await process.communicate()
 

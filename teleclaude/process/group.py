@@ -104,8 +104,13 @@ class ProcessGroup:
         """
         if self._released or self._cgroup is not None or not is_subreaper():
             return False
-        leader = read_stat(self.leader.pid)
-        return leader is not None and leader.has_ended and self._sees_strangers_only() and self._sees_strangers_only()
+        return self._leader_has_ended() and self._sees_strangers_only() and self._sees_strangers_only()
+
+    def _leader_has_ended(self) -> bool:
+        try:
+            return os.waitid(os.P_PID, self.leader.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        except ChildProcessError:
+            return False
 
     def _sees_strangers_only(self) -> bool:
         children = adopted_children()

@@ -15,6 +15,10 @@ from teleclaude.process.limits import ExecutionPolicy
 _OPERATION = "execution.start"
 _SPARE_BYTES = 4096
 """What the kernel puts beside arguments and environment: the program's path, the auxiliary vector."""
+_STRING_BYTES = 1 + 8
+"""A NUL and a pointer."""
+_MAX_CHARACTER_BYTES = 4
+"""Of UTF-8."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +87,11 @@ def _check_strings(spec: ExecutionSpec) -> None:
 
 
 def _check_directory(cwd: str) -> None:
-    directory = Path(cwd)
-    if not directory.is_absolute():
+    if not os.path.isabs(cwd):
         raise InvalidError(f"cwd {cwd!r} is not an absolute path", operation=_OPERATION)
-    if not directory.is_dir():
+    if not os.path.isdir(cwd):
         raise InvalidError(f"cwd {cwd!r} is not an existing directory", operation=_OPERATION)
-    if not os.access(directory, os.X_OK):
+    if not os.access(cwd, os.X_OK):
         raise InvalidError(f"cwd {cwd!r} may not be entered", operation=_OPERATION)
 
 
@@ -113,9 +116,12 @@ def _place(executable: str) -> Path:
 
 def _check_size(argv: tuple[str, ...], env: Mapping[str, str]) -> None:
     """Each string costs its bytes, a NUL and a pointer: execve(2), "Limits on size of arguments and environment"."""
-    strings = (*argv, *(f"{name}={value}" for name, value in env.items()))
-    size = sum(len(os.fsencode(text)) + 1 + 8 for text in strings)
     limit = os.sysconf("SC_ARG_MAX") - _SPARE_BYTES
+    strings = (*argv, *env.keys(), *env.values())
+    if sum(map(len, strings)) * _MAX_CHARACTER_BYTES + len(strings) * _STRING_BYTES <= limit:
+        return
+    strings = (*argv, *(f"{name}={value}" for name, value in env.items()))
+    size = sum(len(os.fsencode(text)) + _STRING_BYTES for text in strings)
     if size > limit:
         raise TooLargeError(
             f"arguments and environment take {size} bytes and the system passes on {limit}; use stdin or a file",

@@ -42,6 +42,7 @@ class ExecutionRecords:
         self._bus = bus
         self._clock = clock
         self._soon: list[_Change] = []
+        self._timer: asyncio.TimerHandle | None = None
 
     async def insert(self, execution: Execution, *facts: Fact) -> None:
         self._flush()
@@ -55,7 +56,7 @@ class ExecutionRecords:
 
     async def save(self, execution: Execution, *facts: Fact) -> None:
         """Store it and ``facts`` about it; both or neither."""
-        earlier, self._soon = self._soon, []
+        earlier = self._take()
         change = _Change(execution, facts, self._clock.now())
 
         def write(connection: sqlite3.Connection) -> list[Event]:
@@ -73,14 +74,21 @@ class ExecutionRecords:
         """As ``save``, in order with all other changes of executions, without waiting: within ``SOON_SECONDS``, or with
         the next write.
         """
-        if not self._soon:
-            asyncio.get_running_loop().call_later(SOON_SECONDS, self._flush)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(SOON_SECONDS, self._flush)
         self._soon.append(_Change(execution, facts, self._clock.now()))
 
     def _flush(self) -> None:
-        if self._soon:
-            changes, self._soon = self._soon, []
+        if changes := self._take():
             self._write_soon(changes)
+
+    def _take(self) -> list[_Change]:
+        """What waits, for a write that is made now. What comes later has its own time to wait."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        changes, self._soon = self._soon, []
+        return changes
 
     def _write_soon(self, changes: list[_Change]) -> None:
         self._database.write_soon(lambda connection: _apply(connection, changes), self._bus.publish, synced=False)
