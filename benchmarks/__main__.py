@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import logging
 import sys
 from collections.abc import Sequence
 
-import structlog
-
 from benchmarks.frame import Measure, Row, find, table
+from teleclaude.log import configure_logging
 
 
 def main(argv: Sequence[str]) -> int:
@@ -20,7 +18,7 @@ def main(argv: Sequence[str]) -> int:
     names = parser.parse_args(argv).names or list(known)
     if unknown := set(names) - set(known):
         parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are: {', '.join(known)}")
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    configure_logging("error")
     rows = [row for name in names for row in asyncio.run(_measure(name, known[name]))]
     sys.stdout.write(table(rows) + "\n")
     return 1 if any(row.ok is False for row in rows) else 0

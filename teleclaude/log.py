@@ -50,13 +50,11 @@ def configure_logging(level: str = "info", style: str = "auto", stream: TextIO |
     for name in _CHATTY:
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
     structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            *_common(),
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
+        processors=_PROCESSORS,
         wrapper_class=structlog.stdlib.BoundLogger,
         logger_factory=structlog.stdlib.LoggerFactory(),
+        # Level and handler are asked of the standard library each time, so nothing that is kept can grow old.
+        cache_logger_on_first_use=True,
     )
 
 
@@ -89,6 +87,13 @@ def _common() -> list[Processor]:
         # As text, here already: it shows no local variables, and is scrubbed like everything else.
         structlog.processors.format_exc_info,
     ]
+
+
+_PROCESSORS: list[Processor] = [
+    structlog.stdlib.filter_by_level,
+    *_common(),
+    structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+]
 
 
 def _json() -> list[Processor]:

@@ -87,11 +87,12 @@ def _check_strings(spec: ExecutionSpec) -> None:
 
 
 def _check_directory(cwd: str) -> None:
-    if not os.path.isabs(cwd):
+    directory = Path(cwd)
+    if not directory.is_absolute():
         raise InvalidError(f"cwd {cwd!r} is not an absolute path", operation=_OPERATION)
-    if not os.path.isdir(cwd):
+    if not directory.is_dir():
         raise InvalidError(f"cwd {cwd!r} is not an existing directory", operation=_OPERATION)
-    if not os.access(cwd, os.X_OK):
+    if not os.access(directory, os.X_OK):
         raise InvalidError(f"cwd {cwd!r} may not be entered", operation=_OPERATION)
 
 

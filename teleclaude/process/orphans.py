@@ -27,10 +27,14 @@ def become_subreaper(adopt: bool = True) -> bool:
 
     For the whole process and for its life, so the daemon decides it once, at its start.
     """
-    return _prctl(_PR_SET_CHILD_SUBREAPER, int(adopt)) and is_subreaper() == adopt
+    done = _prctl(_PR_SET_CHILD_SUBREAPER, int(adopt))
+    is_subreaper.cache_clear()
+    return done and is_subreaper() == adopt
 
 
+@cache
 def is_subreaper() -> bool:
+    """Asked of the system once: nobody else in this process changes it, and every command's end asks."""
     answer = ctypes.c_int(0)
     return _prctl(_PR_GET_CHILD_SUBREAPER, ctypes.addressof(answer)) and answer.value == 1
 

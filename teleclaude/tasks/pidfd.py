@@ -97,7 +97,10 @@ class ProcessWatch:
         return self._ended.is_set()
 
     def on_exit(self, callback: Callable[[], None]) -> None:
-        """Call ``callback`` on the loop, once, when the process has ended; soon, if it already has."""
+        """Call ``callback`` on the loop, once, when the process has ended; soon, if it already has.
+
+        One that raises keeps later ones from hearing of it.
+        """
         if self.ended:
             self._loop.call_soon(callback)
         else:
@@ -146,7 +149,7 @@ class ProcessWatch:
         self._ended.set()
         callbacks, self._callbacks = self._callbacks, []
         for callback in callbacks:
-            self._loop.call_soon(callback)
+            callback()
 
     def _release(self) -> None:
         if self._timer is not None:
