@@ -26,8 +26,9 @@ from teleclaude.model import (
 )
 from teleclaude.process.drain import Outputs
 from teleclaude.process.group import ProcessGroup
+from teleclaude.process.leader import Leader
 from teleclaude.process.limits import Limits
-from teleclaude.process.outcome import LeaderExit, Observed, StopCause, decide
+from teleclaude.process.outcome import Observed, StopCause, decide
 from teleclaude.process.pipes import InputPipe
 from teleclaude.process.signals import parse_signal
 from teleclaude.process.sink import Sink
@@ -64,22 +65,22 @@ class RunningExecution:
         self.id = execution_id
         self.started_at = clock.now()
         self._time = TimeLimits(limits, clock, lambda: isinstance(self._state, PausedState))
-        self._spawned, self._group, self._watch = spawned, group, watch
+        self._spawned, self._group = spawned, group
+        self._leader = Leader(execution_id, spawned, watch)
         self._limits, self._tasks, self._clock, self._changed = limits, tasks, clock, changed
         descriptors = {"stdout": spawned.stdout, "stderr": spawned.stderr}
         self._outputs = Outputs(descriptors, sinks, limits.output_bytes, self._on_output)
         self._input = None if spawned.stdin is None else InputPipe.fed(spawned.stdin, stdin)
         self._state: ExecutionState = RunningState(self.started_at, spawned.identity)
-        self._exit: LeaderExit | None = None
         self._cause: StopCause | None = None
         self._control = asyncio.Lock()
         self._wake, self._done = asyncio.Event(), asyncio.Event()
-        self._vanished = self._warned = False
+        self._warned = False
         self._limiter: asyncio.Task[None] | None = None
 
     @property
     def process(self) -> ProcessIdentity:
-        return self._spawned.identity
+        return self._leader.identity
 
     @property
     def state(self) -> ExecutionState:
@@ -103,12 +104,12 @@ class RunningExecution:
             self._done.set()
             ended()
 
-        self._watch.on_exit(self._wake.set)
+        self._leader.on_end(self._wake.set)
         self._spawn(self._run(), "run").add_done_callback(over)
 
     def abandon(self) -> None:
         """Close what it holds, for a start that came to nothing. The process is the caller's to end."""
-        self._watch.close()
+        self._leader.close()
         if self._input is not None:
             self._input.close()
         self._outputs.close_pipes()
@@ -130,7 +131,7 @@ class RunningExecution:
             if isinstance(self._state, PausedState):
                 return
             self._outputs.hold()
-            if await self._group.stop() and not self._has_exited() and self._cause is None:
+            if await self._group.stop() and not self._leader.has_ended() and self._cause is None:
                 self._move(PausedState(self.started_at, self.process))
                 return
             await self._let_go()
@@ -188,7 +189,7 @@ class RunningExecution:
             if self._time:
                 self._limiter = self._spawn(self._watch_time(), "limits")
             await self._wake.wait()
-            if self._has_exited():
+            if self._leader.has_ended():
                 await self._settle()
             else:
                 await self._terminate()
@@ -235,13 +236,11 @@ class RunningExecution:
         if self._input is not None:
             self._input.close()
         await self._outputs.finish()
-        self._has_exited()
-        self._watch.close()
+        self._leader.has_ended()
         self._group.release()
         if self._group.has_remains:
             await asyncio.to_thread(self._group.remove)
-        if not self._spawned.reap():
-            log.error("execution_not_reaped", execution_id=self.id, pid=self.process.pid)
+        self._leader.reap()
         self._state = self._decide()
         log.info("execution_ended", execution_id=self.id, status=self._state.name)
 
@@ -258,7 +257,7 @@ class RunningExecution:
                 started_at=self.started_at,
                 completed_at=self._clock.now(),
                 duration_ms=self._time.duration_ms,
-                exit=self._exit,
+                exit=self._leader.exit,
                 cause=self._cause,
                 overflowed=self._fails_at_cap and self._outputs.overflowed,
                 stream_error=self._outputs.error,
@@ -267,7 +266,7 @@ class RunningExecution:
 
     def _stop(self, cause: StopCause) -> None:
         """The first cause counts, unless the leader came first: then only the rest is ended, at once."""
-        if self._has_exited():
+        if self._leader.has_ended():
             self._group.signal_group(Signals.SIGKILL)
         elif self._cause is None:
             self._cause = cause
@@ -283,15 +282,6 @@ class RunningExecution:
             except Exception:
                 # Who listens cannot change what happens here.
                 log.exception("state_not_told", execution_id=self.id, state=state.name)
-
-    def _has_exited(self) -> bool:
-        if self._exit is None and not self._vanished and self.outcome is None:
-            try:
-                self._exit = self._spawned.peek()
-            except ChildProcessError:
-                log.exception("execution_reaped_by_others", execution_id=self.id, pid=self.process.pid)
-                self._vanished = True
-        return self._exit is not None or self._vanished or self.outcome is not None
 
     @property
     def _fails_at_cap(self) -> bool:
@@ -315,19 +305,19 @@ class RunningExecution:
         self._outputs.proceed()
 
     def _require_running(self, operation: str) -> None:
-        if self._has_exited():
+        if self._leader.has_ended():
             raise _ended(operation)
         if self._cause is not None:
             raise ConflictError("it is being ended; wait for its outcome", operation=operation)
 
     def _signal(self, sig: Signals, operation: str) -> None:
-        if self._has_exited():
+        if self._leader.has_ended():
             raise _ended(operation)
         if not self._group.signal_group(sig):
             raise ForbiddenError("its processes belong to another user and take no signal from us", operation=operation)
 
     def _stdin(self, operation: str) -> InputPipe:
-        if self._has_exited():
+        if self._leader.has_ended():
             raise _ended(operation)
         if self._input is None:
             raise ConflictError("it was started without standard input; start it with stdin true", operation=operation)
