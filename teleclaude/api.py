@@ -341,6 +341,13 @@ class AdapterContext:
     state_dir: Path
     runtime_dir: Path
     extra: Mapping[str, Any] = field(default_factory=dict)
+    reloaded: Callable[[], Any] | None = None
+    """Answers the section as the last reload left it; None where nothing reloads."""
+
+    @property
+    def in_force(self) -> Any:
+        """The section as it holds now, for what a reload may change while the adapter runs."""
+        return self.settings if self.reloaded is None else self.reloaded()
 
 
 class Adapter(Protocol):

@@ -14,7 +14,7 @@ import telegram
 
 from teleclaude.api import AdapterContext, Check, TaskPolicy
 from teleclaude.errors import UnavailableError
-from teleclaude_telegram import ask, watch
+from teleclaude_telegram import ask, lanes, watch
 from teleclaude_telegram.api import ApiError, BotApi, explain
 from teleclaude_telegram.ask import Tools
 from teleclaude_telegram.commands import TABLE
@@ -25,14 +25,14 @@ from teleclaude_telegram.outbox import Outbox
 from teleclaude_telegram.people import People
 from teleclaude_telegram.plan import GROUP, PRIVATE, Limits, Plan
 from teleclaude_telegram.poll import DEAF_SECONDS, Poller
-from teleclaude_telegram.room import Room
+from teleclaude_telegram.room import TOPICS, Room
 from teleclaude_telegram.taps import Deed, Taps
 from teleclaude_telegram.watch import Watcher
 
 log = structlog.get_logger(__name__)
 
 OWNER = "telegram"
-OWNERS = (OWNER, watch.OWNER, ask.OWNER)
+OWNERS = (OWNER, lanes.OWNER, watch.OWNER, ask.OWNER)
 STOP_SECONDS = 1.0
 RETRY_SECONDS = 10.0
 DESCRIPTION_CHARS = 256
@@ -60,7 +60,7 @@ class TelegramAdapter:
         self._desk: Desk
         self._room: Room
         self._known: asyncio.Event
-        self._people = People(context.settings.users)
+        self._people = People(lambda: context.in_force.users)
 
     async def __aenter__(self) -> Self:
         context, settings = self._context, self._context.settings
@@ -160,6 +160,8 @@ class TelegramAdapter:
         waiting = len(self._outbox.plan)
         if self._outbox.trouble:
             return Check(ok=False, detail=f"hears, but cannot speak ({waiting} waiting): {self._outbox.trouble}")
+        if self._room.mode == TOPICS and not self._room.may_make_topics:
+            return Check(ok=False, detail="the bot may not make topics; make it administrator with that right")
         detail = f"last poll {silence:.0f} s ago, {waiting} messages waiting, {self._desk.refused} updates of strangers"
         return Check(ok=True, detail=detail)
 

@@ -32,6 +32,8 @@ __all__ = [
     "NetworkError",
     "ToldToWaitError",
     "explain",
+    "is_of_the_chat",
+    "lacks_rights",
     "never_arrived",
 ]
 
@@ -124,6 +126,19 @@ def _seconds(payload: bytes) -> float:
         return float(json.loads(payload)["parameters"]["retry_after"])
     except (ValueError, KeyError, TypeError):
         return UNSAID_SECONDS
+
+
+_OF_THE_CHAT = ("chat not found", "have no rights to send", "chat_write_forbidden", "chat was deactivated")
+
+
+def is_of_the_chat(error: BadRequest) -> bool:
+    """Whether it would have been refused whatever was to be said."""
+    return any(sign in str(error).lower() for sign in _OF_THE_CHAT)
+
+
+def lacks_rights(error: BadRequest) -> bool:
+    """Whether the bot may not do that in the chat."""
+    return "not enough rights" in str(error).lower()
 
 
 def never_arrived(error: ApiError) -> bool:

@@ -75,12 +75,17 @@ class Ask:
         silent: bool = True,
         tidy: bool = True,
     ) -> None:
-        """Say it where it was asked; with ``tidy`` it goes once the session has said something else."""
+        """Say it where it was asked; with ``tidy`` it goes once the session has said something else.
+
+        What has buttons waits for a tap of the person who asked, and goes with that.
+        """
         room = self.tools.room
         shown = render.plain(text) if isinstance(text, str) else text
-        doc = {"do": "say", "text": shown.body, "entities": list(shown.entities), "silent": silent, "tidy": tidy}
+        doc = {"do": "say", "text": shown.body, "entities": list(shown.entities), "silent": silent}
+        doc["tidy"] = tidy and not rows
         if rows:
-            doc["keyboard"] = await mint(room.journal, rows, now=room.now())
+            own = [[replace(button, deed={**button.deed, "by": self.principal.name}) for button in row] for row in rows]
+            doc["keyboard"] = await mint(room.journal, own, now=room.now())
         if self.place is None:
             doc["thread"] = self.thread
         await self.tools.outbox.say("" if self.place is None else self.place.session_id, rank, doc)

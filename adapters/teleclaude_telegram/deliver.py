@@ -20,7 +20,7 @@ from teleclaude_telegram.media import Media, markup
 from teleclaude_telegram.outbox import Outbox
 from teleclaude_telegram.plan import Detail, Job, Rank
 from teleclaude_telegram.render import Text
-from teleclaude_telegram.room import PLAIN, SELF, TOPICS, Room
+from teleclaude_telegram.room import SELF, Room
 from teleclaude_telegram.topics import Topics
 
 log = structlog.get_logger(__name__)
@@ -66,14 +66,14 @@ class Deliverer:
         place = room.place(job.topic) if job.topic else None
         if job.topic and place is None:
             return True
-        if (
-            place is not None
-            and place.thread is None
-            and room.mode == TOPICS
-            and job.doc["do"] not in ("close", "title")
-        ):
-            return await self._topics.open(place)
         try:
+            if (
+                place is not None
+                and place.thread is None
+                and room.may_make_topics
+                and job.doc["do"] not in ("close", "title")
+            ):
+                return await self._topics.open(place)
             return await self._handlers[job.doc["do"]](job, place)
         except BadRequest as error:
             return await self._topics.refused(job, place, error)
@@ -95,7 +95,7 @@ class Deliverer:
         self, job: Job, place: Place | None, text: Text, *, keyboard: Rows | None = None, silent: bool = True
     ) -> Message:
         """Raises ``BadRequest`` as for a deleted topic when the server put it elsewhere."""
-        if self._room.mode == PLAIN and place is not None:
+        if place is not None and not self._room.is_apart(place):
             text = render.bold(f"[{place.name}]\n") + text
         if job.doc.get("again"):
             text = Text(AGAIN) + text
@@ -188,7 +188,7 @@ class Deliverer:
             place.live = message.message_id
             await self._room.keep(place)
             return True
-        if self._room.mode == PLAIN:
+        if not self._room.is_apart(place):
             text = render.bold(f"[{place.name}]\n") + text
         await self._outbox.spend()
         await self._room.api.bot.edit_message_text(
@@ -216,6 +216,12 @@ class Deliverer:
             )
             self._outbox.show(place.session_id, {"do": "title"}, key=f"title:{place.session_id}", delay=5)
         return True
+
+    async def ask_again(self, place: Place) -> None:
+        """The question could not be answered: it is passed on once more, if it is still there by then."""
+        place.asked = ""
+        await self._room.keep(place)
+        await self._outbox.say(place.session_id, Rank.URGENT, {"do": "question"}, key=f"question:{place.session_id}")
 
     async def _question(self, job: Job, place: Place | None) -> bool:
         """The question as it stands now, with a button for each answer; nothing when it was answered meanwhile."""

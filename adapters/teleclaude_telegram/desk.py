@@ -1,4 +1,4 @@
-"""Works off what came in: who says what to which session. One update after another, in the order they came."""
+"""Works off what came in: who says what to which session. In each topic in the order in which it came."""
 
 from __future__ import annotations
 
@@ -8,24 +8,28 @@ from dataclasses import asdict, replace
 
 import structlog
 
-from teleclaude.errors import InvalidError, TeleclaudeError
-from teleclaude.model import Kind, Principal
-from teleclaude.wire.sessions import CloseSession, GetSession, SendInput
-from teleclaude_telegram import intake, render
+from teleclaude.errors import InvalidError, NotFoundError, TeleclaudeError
+from teleclaude.model import Kind, Principal, PromptKind
+from teleclaude.wire.sessions import CloseSession, GetSession, ReadScreen, SendInput
+from teleclaude_telegram import intake, late
 from teleclaude_telegram.ask import Ask, Tools
 from teleclaude_telegram.commands import COMMANDS, running
 from teleclaude_telegram.journal import Place
 from teleclaude_telegram.keyboards import Button
+from teleclaude_telegram.lanes import Lanes
 from teleclaude_telegram.people import People
-from teleclaude_telegram.room import PLAIN, TOPICS
+from teleclaude_telegram.room import PLAIN, SELF, TOPICS
 from teleclaude_telegram.taps import Deed, Taps
+from teleclaude_telegram.topics import LIVE_STATES
 from teleclaude_telegram.updates import Attachment, Ignored, Incoming, Moved, Said, Tapped, TopicNews, read_update
+from teleclaude_telegram.validation import checked
 
 log = structlog.get_logger(__name__)
 
 LATE_SECONDS = 300
 IDLE_SECONDS = 60.0
-MAX_LATE = 50
+START_SECONDS = 15.0
+START_LOOK_SECONDS = 0.05
 MAX_STRANGERS = 1000
 STRANGER_SECONDS = 3600.0
 
@@ -39,6 +43,7 @@ class Desk:
         self._people = people
         self._taps = taps
         self._wake = asyncio.Event()
+        self._lanes = Lanes(tools.room.context.tasks, self._one, self.wake)
         self._strangers: OrderedDict[int | None, float] = OrderedDict()
         self.refused = 0
 
@@ -49,11 +54,14 @@ class Desk:
         """Work off the journal, for ever."""
         while True:
             self._wake.clear()
-            waiting = await self._room.journal.waiting()
-            if not waiting:
+            fresh = await self._lanes.fresh(self._waiting)
+            if fresh:
+                await self._deal(fresh)
+            else:
                 await self._woken()
-                continue
-            await self._batch([(update_id, read_update(raw, update_id)) for update_id, raw in waiting])
+
+    async def _waiting(self) -> list[Incoming]:
+        return [read_update(raw, update_id) for update_id, raw in await self._room.journal.waiting()]
 
     async def _woken(self) -> None:
         try:
@@ -62,21 +70,25 @@ class Desk:
         except TimeoutError:
             await self._room.journal.expire(self._room.now())
 
-    async def _batch(self, batch: list[tuple[int, Incoming]]) -> None:
-        """What is late is asked about together, once for each place."""
-        late: dict[tuple[int | None, int | None], list[Said]] = {}
-        for update_id, incoming in batch:
+    async def _deal(self, fresh: list[Incoming]) -> None:
+        """Into the lanes; what is late is asked about together, once for each place."""
+        doubtful: dict[tuple[int | None, int | None], list[Said]] = {}
+        for incoming in fresh:
             if isinstance(incoming, Said) and self._is_doubtful(incoming) and self._principal(incoming) is not None:
-                late.setdefault((incoming.thread_id, incoming.user_id), []).append(incoming)
-                continue
-            await self._one(incoming)
-            await self._room.journal.worked_off(update_id)
-        for said in late.values():
+                doubtful.setdefault((incoming.thread_id, incoming.user_id), []).append(incoming)
+            else:
+                lane = incoming.thread_id if isinstance(incoming, Said | Tapped | TopicNews) else None
+                self._lanes.put(lane, incoming)
+        for said in doubtful.values():
             await self._ask_first(said)
             for one in said:
                 await self._room.journal.worked_off(one.update_id)
 
     async def _one(self, incoming: Incoming) -> None:
+        await self._understood(incoming)
+        await self._room.journal.worked_off(incoming.update_id)
+
+    async def _understood(self, incoming: Incoming) -> None:
         try:
             match incoming:
                 case Said():
@@ -121,27 +133,21 @@ class Desk:
 
     async def _ask_first(self, said: list[Said]) -> None:
         """Old or not the sender's own words: run only when somebody says so."""
-        first, shown = said[0], said[-MAX_LATE:]
-        principal = self._principal(first)
+        principal = self._principal(said[0])
         if principal is None:
             return
-        ask = self._ask(first, principal)
-        why = "forwarded" if first.indirect else "more than 5 minutes old"
-        lines = "\n".join(f"· {render.head(one.text.splitlines()[0] if one.text else '(file)', 120)}" for one in shown)
-        deed = {"do": "late", "yes": True, "said": [asdict(one) for one in shown]}
-        rows = [[Button("Run", deed), Button("Discard", {"do": "late", "yes": False})]]
-        try:
-            await ask.reply(f"Run this? It is {why}.\n{lines}", rows=rows, silent=False)
-        except TeleclaudeError as error:
-            log.warning("telegram_not_asked", error=str(error))
+        ask = self._ask(said[0], principal)
+        for portion in late.portions(said):
+            deed = {"do": "late", "yes": True, "said": [asdict(one) for one in portion]}
+            rows = [[Button("Run", deed), Button("Discard", {"do": "late", "yes": False})]]
+            await ask.reply(late.question(portion), rows=rows, silent=False)
 
     async def say_late(self, ask: Ask, deed: Deed) -> None:
         """Somebody said yes to it."""
         for number, doc in enumerate(deed["said"]):
             attachment = doc["attachment"]
             said = Said(**{**doc, "attachment": Attachment(**attachment) if attachment else None})
-            late = replace(self._ask(said, ask.principal), key=f"{ask.key}-{number}")
-            await self._heard(late, said)
+            await self._heard(replace(self._ask(said, ask.principal), key=f"{ask.key}-{number}"), said)
 
     def _ask(self, said: Said, principal: Principal) -> Ask:
         thread = said.thread_id if self._room.mode == TOPICS else None
@@ -161,9 +167,21 @@ class Desk:
 
     async def _heard(self, ask: Ask, said: Said) -> None:
         try:
+            await self._started(ask)
             await self._understand(ask, said)
         except TeleclaudeError as error:
             await ask.reply(f"⚠️ {error.detail}")
+
+    async def _started(self, ask: Ask) -> None:
+        """A topic may be there before its session takes input: only what is said in it waits."""
+        if ask.place is None:
+            return
+        clock = self._room.context.clock
+        deadline = clock.monotonic() + START_SECONDS
+        while clock.monotonic() < deadline:
+            if (await ask.call(GetSession(id=ask.place.session_id))).state != "starting":
+                return
+            await clock.sleep(START_LOOK_SECONDS)
 
     async def _understand(self, ask: Ask, said: Said) -> None:
         if said.attachment is not None:
@@ -196,13 +214,28 @@ class Desk:
             await self._nowhere(ask)
             return
         session = await ask.call(GetSession(id=place.session_id))
+        if session.handed_off is not None:
+            # Whoever has it now reads this topic, too: it must not be typed twice.
+            log.info("telegram_left_to_another", session=place.session_id, computer=session.handed_off.computer)
+            return
         if session.kind is Kind.PYTHON:
             await running.cell(replace(ask, args=text, name="py"))
             return
+        is_secret = await self._asks_secret(ask, place)
         self._tools.watcher.touched(place.session_id)
         place.asked = ""
-        await ask.call(SendInput(id=place.session_id, text=text))
-        await ask.served()
+        await ask.call(checked(SendInput, {"id": place.session_id, "text": text}))
+        if is_secret and ask.message_id is not None:
+            await self._room.tidy([ask.message_id])
+        else:
+            await ask.served()
+
+    async def _asks_secret(self, ask: Ask, place: Place) -> bool:
+        """Whether a password is being typed, which is to be seen in the chat no longer than it must."""
+        if not place.asked:
+            return False
+        prompt = (await ask.call(ReadScreen(id=place.session_id))).prompt
+        return prompt is not None and prompt.kind is PromptKind.SECRET
 
     async def _nowhere(self, ask: Ask) -> None:
         """Text that belongs to no session of ours."""
@@ -236,15 +269,26 @@ class Desk:
             return
         principal = self._principal(news)
         place = self._room.at(news.thread_id)
-        if principal is None or place is None or news.change != "closed":
+        if principal is None or place is None or news.change not in ("closed", "reopened"):
             return
-        place.closed = True
+        ask = Ask(self._tools, principal, f"tg:{self._room.chat_id}:{news.update_id}", news.thread_id, None, place)
+        place.closed = news.change == "closed" or not await self._lives(place)
         await self._room.keep(place)
-        await self._close(principal, place, news)
+        if news.change == "closed":
+            await self._close(ask, place)
 
-    async def _close(self, principal: Principal, place: Place, news: TopicNews) -> None:
-        key = f"tg:{self._room.chat_id}:{news.update_id}"
+    async def _lives(self, place: Place) -> bool:
         try:
-            await self._room.hub.call(principal, CloseSession(id=place.session_id), key=key)
+            return (await self._room.hub.call(SELF, GetSession(id=place.session_id))).state in LIVE_STATES
+        except NotFoundError:
+            return False
+
+    async def _close(self, ask: Ask, place: Place) -> None:
+        try:
+            await ask.call(CloseSession(id=place.session_id))
         except TeleclaudeError as error:
             log.warning("telegram_topic_closed_but_not_session", session=place.session_id, error=str(error))
+            if await self._lives(place):
+                place.closed = False
+                await self._room.keep(place)
+                await ask.reply(f"⚠️ The topic was closed, and the session goes on: {error.detail}")

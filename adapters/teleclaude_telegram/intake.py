@@ -13,6 +13,7 @@ from teleclaude.model import Role
 from teleclaude.wire.executions import ExecutionView, StartExecution
 from teleclaude.wire.files import PutFile
 from teleclaude.wire.sessions import ReadOutput
+from teleclaude_telegram import render
 from teleclaude_telegram.api import ApiError, explain
 from teleclaude_telegram.ask import Ask
 from teleclaude_telegram.keyboards import Button
@@ -24,6 +25,8 @@ MAX_DOWNLOAD_BYTES = 20 << 20
 MAX_NAME_CHARS = 80
 TRANSCRIBE_MS = 60_000
 MAX_SPOKEN_BYTES = 16 << 10
+MAX_SPOKEN_UNITS = 4000
+"""What is typed has to have been seen."""
 
 
 async def take(ask: Ask, attachment: Attachment, caption: str) -> None:
@@ -78,7 +81,7 @@ async def _pieces(data: bytes) -> AsyncIterator[bytes]:
 
 
 async def _listen(ask: Ask, attachment: Attachment) -> None:
-    command = ask.tools.room.context.settings.transcribe_command
+    command = ask.tools.room.context.in_force.transcribe_command
     if not command:
         raise InvalidError(
             "voice notes are off; set telegram.transcribe_command to turn them on", operation="telegram.voice"
@@ -91,6 +94,12 @@ async def _listen(ask: Ask, attachment: Attachment) -> None:
         text = await _transcribed(ask, [*command, str(path)])
     finally:
         await asyncio.to_thread(path.unlink, missing_ok=True)
+    text = render.clean(text)
+    if render.units(text) > MAX_SPOKEN_UNITS:
+        raise TooLargeError(
+            f"more was understood than one message can show ({len(text)} characters); say it in parts",
+            operation="telegram.voice",
+        )
     rows = [
         [
             Button("Send", {"do": "type", "session": place.session_id, "text": text, "submit": True}),

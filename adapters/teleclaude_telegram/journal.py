@@ -23,6 +23,9 @@ KEPT_UPDATES = 10_000
 MAX_CALLBACKS = 20_000
 MAX_TIDY = 200
 
+OFFSET, WAIT = "offset", "told_to_wait"
+"""Settings of the journal itself."""
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS updates (id INTEGER PRIMARY KEY, raw TEXT, taken_at REAL NOT NULL);
 CREATE INDEX IF NOT EXISTS updates_waiting ON updates (id) WHERE raw IS NOT NULL;
@@ -114,6 +117,8 @@ class Journal:
         self._db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")
+        # People write passwords, too.
+        self._db.execute("PRAGMA secure_delete=ON")
         self._db.executescript(_SCHEMA)
 
     async def _change(self, *statements: tuple[str, Sequence[Any]]) -> int:
@@ -147,11 +152,11 @@ class Journal:
             for update_id, raw in updates
         ]
         offset = max(update_id for update_id, _ in updates) + 1
-        await self._change(*rows, _set("offset", str(offset)))
+        await self._change(*rows, _set(OFFSET, str(offset)))
 
     async def offset(self) -> int | None:
         """What to ask the server for next; None at the very first."""
-        value = await self.setting("offset")
+        value = await self.setting(OFFSET)
         return None if value is None else int(value)
 
     async def waiting(self) -> list[tuple[int, Any]]:
@@ -215,6 +220,18 @@ class Journal:
     async def spent(self, since: float) -> list[float]:
         return [at for (at,) in await self._rows("SELECT at FROM spent WHERE at > ? ORDER BY at", (since,))]
 
+    async def wait(self, at: float, seconds: float) -> None:
+        """The server asked at this wall time to be left alone for so long."""
+        await self.set(WAIT, json.dumps([at, seconds]))
+
+    async def told_to_wait(self, now: float) -> float:
+        """Seconds that are left of it. A clock that was set back makes it no longer."""
+        value = await self.setting(WAIT)
+        if value is None:
+            return 0.0
+        at, seconds = json.loads(value)
+        return max(0.0, float(min(seconds, at + seconds - now)))
+
     # Buttons.
 
     async def mint(self, keyboard: str, buttons: Sequence[tuple[str, dict[str, Any]]], expires: float) -> None:
@@ -253,8 +270,11 @@ class Journal:
     async def begin_anew(self, *, keep_offset: bool) -> None:
         """Forget where everything was, what is to be said there, and all buttons."""
         tables = ("places", "outbox", "callbacks", "spent", *(() if keep_offset else ("updates",)))
-        offset = () if keep_offset else (("DELETE FROM settings WHERE key = 'offset'", ()),)
-        await self._change(*((f"DELETE FROM {table}", ()) for table in tables), *offset)
+        gone = (WAIT,) if keep_offset else (WAIT, OFFSET)
+        await self._change(
+            *((f"DELETE FROM {table}", ()) for table in tables),
+            *(("DELETE FROM settings WHERE key = ?", (key,)) for key in gone),
+        )
 
     # Settings.
 

@@ -33,11 +33,15 @@ PAD: tuple[tuple[tuple[str, str], ...], ...] = (
 )
 
 
-def pad(session_id: str) -> list[list[Button]]:
-    """The keys of a phone that has none. Each tap types one and shows the terminal anew."""
-    rows = [[Button(label, {"do": "key", "session": session_id, "keys": [key]}) for label, key in row] for row in PAD]
+def pad(session_id: str, asked: str = "") -> list[list[Button]]:
+    """The keys of a phone that has none. Each tap types one and shows the terminal anew.
+
+    ``asked`` is the fingerprint of the question in the picture above them, empty when there is none.
+    """
+    deed = {"do": "key", "session": session_id, "asked": asked}
+    rows = [[Button(label, {**deed, "keys": [key]}) for label, key in row] for row in PAD]
     last = [
-        Button("🔄", {"do": "key", "session": session_id, "keys": []}),
+        Button("🔄", {**deed, "keys": []}),
         Button("as a file", {"do": "picture_file", "session": session_id}),
     ]
     return [*rows, last]

@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 from telegram import InlineKeyboardMarkup, InputFile, InputMediaPhoto
 
-from teleclaude.wire.sessions import RenderScreen
+from teleclaude.wire.sessions import ReadScreen, RenderScreen
 from teleclaude_telegram import render
 from teleclaude_telegram.journal import Place
 from teleclaude_telegram.keyboards import Rows, mint, pad
@@ -32,6 +32,8 @@ class Media:
         """The terminal as an image, in the message that shows it; with ``as_file`` it is not compressed."""
         assert place is not None
         room, doc = self._room, job.doc
+        # Before the picture is made: a question that comes between the two is then none that somebody has seen.
+        prompt = (await room.hub.call(SELF, ReadScreen(id=place.session_id))).prompt
         png = await room.hub.call(SELF, RenderScreen(id=place.session_id))
         digest = hashlib.sha256(png).hexdigest()
         if doc.get("as_file"):
@@ -47,7 +49,8 @@ class Media:
         if same and not doc.get("keys"):
             return True
         name = f"pad:{place.session_id}"
-        keyboard = await mint(room.journal, pad(place.session_id), now=room.now(), keyboard=name)
+        keys = pad(place.session_id, "" if prompt is None else prompt.fingerprint)
+        keyboard = await mint(room.journal, keys, now=room.now(), keyboard=name)
         await self._outbox.spend()
         if place.picture is None or doc.get("fresh"):
             message = await room.api.bot.send_photo(

@@ -19,10 +19,11 @@ from teleclaude_telegram.api import (
     NetworkError,
     ToldToWaitError,
     explain,
+    is_of_the_chat,
     never_arrived,
 )
 from teleclaude_telegram.journal import Journal
-from teleclaude_telegram.plan import WINDOW_SECONDS, Job, Plan, Rank
+from teleclaude_telegram.plan import MARGIN_SECONDS, WINDOW_SECONDS, Job, Plan, Rank
 
 log = structlog.get_logger(__name__)
 
@@ -73,6 +74,7 @@ class Outbox:
         now, wall = self._clock.monotonic(), self._clock.now().timestamp()
         for at in await self._journal.spent(wall - WINDOW_SECONDS):
             self.plan.spent(now - max(0.0, wall - at))
+        self.plan.pause(now + await self._journal.told_to_wait(wall))
         for row in await self._journal.unsaid():
             doc = row.doc | ({"again": True} if row.doc.get("sent") else {})
             self.plan.add(Job(row.topic, Rank(row.rank), doc, key=row.key, id=row.id, last=row.last), now)
@@ -176,10 +178,13 @@ class Outbox:
         match error:
             case ToldToWaitError():
                 log.info("telegram_told_to_wait", seconds=error.seconds, waiting=len(self.plan))
-                self.plan.pause(now + error.seconds + 0.1)
+                self.plan.pause(now + error.seconds + MARGIN_SECONDS)
+                await self._journal.wait(self._clock.now().timestamp(), error.seconds + MARGIN_SECONDS)
             case ChatMigrated():
                 await self._moved(error.new_chat_id)
             case Forbidden() | InvalidToken():
+                self._back_off(now, error, least=MAX_BACKOFF_SECONDS)
+            case BadRequest() if is_of_the_chat(error):
                 self._back_off(now, error, least=MAX_BACKOFF_SECONDS)
             case BadRequest():
                 log.warning("telegram_refused", do=job.doc.get("do"), topic=job.topic, error=explain(error))

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from teleclaude.model import Principal, Role
 
 
 class People:
-    """The configured numeric ids and their roles; nobody else exists. An empty list means nobody."""
+    """The configured numeric ids and their roles; nobody else exists. An empty list means nobody.
 
-    def __init__(self, users: Mapping[int, Role]) -> None:
-        self._users = dict(users)
+    ``users`` answers those in force: who is taken out of the config is nobody from then on.
+    """
+
+    def __init__(self, users: Callable[[], Mapping[int, Role]]) -> None:
+        self._users = users
 
     def __len__(self) -> int:
-        return len(self._users)
+        return len(self._users())
 
     def principal(self, user_id: int | None) -> Principal | None:
         """Who this is to the daemon, None for a stranger and for senders without an id of a person."""
-        role = None if user_id is None else self._users.get(user_id)
+        role = None if user_id is None else self._users().get(user_id)
         return None if role is None else Principal(name=f"tg:{user_id}", role=role)

@@ -22,6 +22,8 @@ MODE = "mode"
 CURRENT = "current"
 IDENTITY = "identity"
 TOPICS, PLAIN = "topics", "plain"
+NO_TOPICS_SECONDS = 300.0
+"""How long after a refusal no topic is tried again."""
 
 
 def write_private(path: Path, data: bytes) -> None:
@@ -44,6 +46,8 @@ class Room:
         self.username = ""
         self.current: str | None = None
         """In a chat without topics, the session that texts go to."""
+        self.no_topics_until = 0.0
+        """The bot may not make topics: until then sessions without one speak in the general one."""
         self.places: dict[str, Place] = {}
         self._threads: dict[int, str] = {}
 
@@ -98,6 +102,19 @@ class Room:
         await self.journal.set(f"{CHAT}:{self.context.settings.chat_id}", str(chat_id))
         self.chat_id = chat_id
         self.mode = None
+
+    @property
+    def may_make_topics(self) -> bool:
+        """As far as is known."""
+        return self.mode == TOPICS and self.context.clock.monotonic() >= self.no_topics_until
+
+    def refuses_topics(self) -> None:
+        """The bot lacks the right to make one."""
+        self.no_topics_until = self.context.clock.monotonic() + NO_TOPICS_SECONDS
+
+    def is_apart(self, place: Place) -> bool:
+        """Whether it has a topic, so that nobody has to be told which session speaks."""
+        return self.mode == TOPICS and place.thread is not None
 
     def place(self, session_id: str) -> Place | None:
         return self.places.get(session_id)

@@ -8,6 +8,7 @@ from typing import Any
 import structlog
 
 from teleclaude.errors import InvalidError, NotFoundError, TeleclaudeError
+from teleclaude.model import Role
 from teleclaude.wire.sessions import GetSession, ReadScreen, SendInput, SendKeys
 from teleclaude_telegram.api import ApiError, explain
 from teleclaude_telegram.ask import Ask
@@ -22,6 +23,8 @@ log = structlog.get_logger(__name__)
 ANSWER_CHARS = 190
 EXPIRED = "This button has expired or was used already. Nothing was done."
 CHANGED = "The screen has changed since. Nothing was pressed."
+NOT_YOURS = "This is not yours: only who was asked can press it."
+FOR_OPERATORS = "This is for operators. Nothing was done."
 
 Deed = dict[str, Any]
 Do = Callable[[Ask, Deed], Awaitable[str]]
@@ -31,6 +34,9 @@ _ALONE = ("key",)
 
 _STAYS = ("key", "log_file", "picture_file")
 """Deeds that leave their message where it is."""
+
+_LOOKS = ("log_file", "picture_file")
+"""Deeds that change nothing, so that whoever may look may do them."""
 
 
 class Taps:
@@ -54,6 +60,11 @@ class Taps:
         """Do what the button stands for, and tell the person in a line."""
         journal = ask.tools.room.journal
         deed = await journal.look_up(tapped.data, ask.tools.room.now())
+        refusal = None if deed is None else _refusal(ask, deed)
+        if refusal is not None:
+            # Nothing is used up: it is still there for those who may.
+            await self._tell(ask, tapped, refusal)
+            return
         if deed is None or not await journal.burn(tapped.data, keyboard=deed["do"] not in _ALONE):
             await self._tell(ask, tapped, EXPIRED)
             return
@@ -81,35 +92,58 @@ class Taps:
             log.debug("telegram_tap_not_answered", error=explain(error))
 
     async def _answer(self, ask: Ask, deed: Deed) -> str:
-        """Only while the very question is on the screen."""
+        """Only while the very question is on the screen. What could not be answered is asked again."""
         place = ask.session()
-        screen = await ask.call(ReadScreen(id=place.session_id))
-        if screen.prompt is None or screen.prompt.fingerprint != deed["fingerprint"]:
-            place.asked = ""
-            await self._deliverer.ask(place, screen)
-            return CHANGED
-        ask.tools.watcher.touched(place.session_id)
-        await ask.call(SendKeys(id=place.session_id, keys=deed["keys"]))
+        try:
+            screen = await ask.call(ReadScreen(id=place.session_id))
+            if screen.prompt is None or screen.prompt.fingerprint != deed["fingerprint"]:
+                place.asked = ""
+                await self._deliverer.ask(place, screen)
+                return CHANGED
+            ask.tools.watcher.touched(place.session_id)
+            await ask.call(SendKeys(id=place.session_id, keys=deed["keys"]))
+        except TeleclaudeError:
+            await self._deliverer.ask_again(place)
+            raise
         place.asked = ""
         await ask.tools.room.keep(place)
         return ""
 
     async def _key(self, ask: Ask, deed: Deed) -> str:
+        """A key, unless something is asked that the picture above it does not show."""
         place = ask.session()
-        if deed["keys"]:
+        told = ""
+        if not deed["keys"]:
+            await ask.call(GetSession(id=place.session_id))
+        elif await _asks_else(ask, place, deed.get("asked", "")):
+            told = CHANGED
+        else:
             ask.tools.watcher.touched(place.session_id)
             await ask.call(SendKeys(id=place.session_id, keys=deed["keys"]))
-        else:
-            await ask.call(GetSession(id=place.session_id))
         doc = {"do": "picture", "keys": True}
         name = f"picture:{place.session_id}"
         ask.tools.outbox.show(place.session_id, doc, key=name, delay=0.3, rank=Rank.REPLY)
-        return ""
+        return told
 
     async def _late(self, ask: Ask, deed: Deed) -> str:
         if deed["yes"]:
             await self._say_late(ask, deed)
         return ""
+
+
+def _refusal(ask: Ask, deed: Deed) -> str | None:
+    """Why this person cannot press it; None when nothing is in the way. What may come of one's own the core decides."""
+    by = deed.get("by")
+    if by is not None:
+        return None if by == ask.principal.name else NOT_YOURS
+    looks = deed["do"] in _LOOKS or (deed["do"] == "key" and not deed["keys"])
+    return None if looks or ask.principal.role >= Role.OPERATOR else FOR_OPERATORS
+
+
+async def _asks_else(ask: Ask, place: Place, shown: str) -> bool:
+    """Whether the screen holds another question than the one whose fingerprint is ``shown``."""
+    prompt = (await ask.call(ReadScreen(id=place.session_id))).prompt
+    return prompt is not None and prompt.fingerprint != shown
 
 
 async def _type(ask: Ask, deed: Deed) -> str:

@@ -7,7 +7,7 @@ import structlog
 from teleclaude.errors import TeleclaudeError
 from teleclaude.wire.sessions import GetSession, UpdateSession
 from teleclaude_telegram import render
-from teleclaude_telegram.api import BadRequest
+from teleclaude_telegram.api import BadRequest, lacks_rights
 from teleclaude_telegram.journal import Place
 from teleclaude_telegram.outbox import Outbox
 from teleclaude_telegram.plan import Job, Rank
@@ -31,7 +31,15 @@ class Topics:
         session = await self._room.hub.call(SELF, GetSession(id=place.session_id))
         name = render.title(session)
         await self._outbox.spend()
-        topic = await self._room.api.bot.create_forum_topic(self._room.chat_id, name)
+        try:
+            topic = await self._room.api.bot.create_forum_topic(self._room.chat_id, name)
+        except BadRequest as error:
+            if not lacks_rights(error):
+                raise
+            # It is said in the general topic then, rather than not at all.
+            self._room.refuses_topics()
+            log.warning("telegram_may_not_make_topics", hint="make the bot administrator with can_manage_topics")
+            return False
         place.thread, place.title, place.closed = topic.message_thread_id, name, False
         place.live = place.picture = None
         await self._room.keep(place)
@@ -57,6 +65,11 @@ class Topics:
         text = str(error).lower()
         if "not modified" in text:
             return True
+        if "chat is not a forum" in text:
+            # Topics were switched off meanwhile: what the chat can do is asked for again.
+            self._room.mode = None
+            self._room.refuses_topics()
+            return False
         if place is None:
             raise error
         if "topic_closed" in text and place.thread is not None:

@@ -44,6 +44,7 @@ class Tapped:
     update_id: int
     chat_id: int | None
     message_id: int | None
+    thread_id: int | None
     user_id: int | None
     tap_id: str
     data: str
@@ -103,8 +104,9 @@ def _tapped(query: Any, update_id: int) -> Tapped:
     chat = message.get("chat") or {}
     return Tapped(
         update_id=update_id,
-        chat_id=chat.get("id"),
-        message_id=message.get("message_id"),
+        chat_id=_id_or_none(chat.get("id")),
+        message_id=_id_or_none(message.get("message_id")),
+        thread_id=_thread(message),
         user_id=_person(query),
         tap_id=str(query["id"]),
         data=str(query.get("data", "")),
@@ -138,12 +140,11 @@ def _said(message: Any, update_id: int) -> Incoming:
     text = message.get("text") or message.get("caption") or ""
     if not isinstance(text, str) or not (text or attachment):
         return Ignored(update_id, "nothing was said")
-    thread = message.get("message_thread_id") if message.get("is_topic_message") else None
     return Said(
         update_id=update_id,
         chat_id=_id(message["chat"]["id"]),
         message_id=_id(message["message_id"]),
-        thread_id=None if thread is None else _id(thread),
+        thread_id=_thread(message),
         user_id=_person(message),
         text=text,
         date=_id(message["date"]),
@@ -171,6 +172,15 @@ def _attachment(message: Any) -> Attachment | None:
         largest = message["photo"][-1]
         return Attachment("photo", str(largest["file_id"]), "photo.jpg", largest.get("file_size"))
     return None
+
+
+def _thread(message: Any) -> int | None:
+    """Its topic; answers in the general one have a thread that is none."""
+    return _id_or_none(message.get("message_thread_id")) if message.get("is_topic_message") else None
+
+
+def _id_or_none(value: Any) -> int | None:
+    return None if value is None else _id(value)
 
 
 def _id(value: Any) -> int:

@@ -73,7 +73,9 @@ class Watcher:
         sessions = (await self._room.hub.call(SELF, ListSessions())).sessions
         known = {session.id: session for session in sessions}
         for session in sessions:
-            if self._ours(session) and (session.state in LIVE_STATES or session.id in self._room.places):
+            if session.handed_off is not None:
+                await self._left(session.id, session.handed_off.computer)
+            elif self._ours(session) and (session.state in LIVE_STATES or session.id in self._room.places):
                 await self.watch(session)
         for place in list(self._room.places.values()):
             if place.session_id not in known:
@@ -112,7 +114,7 @@ class Watcher:
             return
         await self._room.drop(session_id)
         self._outbox.plan.drop(session_id)
-        if not place.closed:
+        if not place.closed and place.thread is not None:
             await self._outbox.say("", Rank.FINAL, {"do": "close", "thread": place.thread})
 
     async def _watch_by_id(self, session_id: str) -> None:
@@ -128,7 +130,7 @@ class Watcher:
         room = self._room
         place = room.place(session.id)
         if place is None:
-            if len(room.places) >= MAX_PLACES or session.state not in LIVE_STATES:
+            if session.state not in LIVE_STATES or not await self._has_room():
                 return
             thread = self._marked(session)
             # What came before it arrived was said by the computer that it came from.
@@ -151,6 +153,18 @@ class Watcher:
                 self._watched.pop(place.session_id, None)
 
         room.context.tasks.spawn(follow(), name=f"telegram {session.name}", owner=OWNER, policy=TaskPolicy.REPORT)
+
+    async def _has_room(self) -> bool:
+        """Whether one more can be followed; the oldest that is over gives way."""
+        places = self._room.places
+        if len(places) < MAX_PLACES:
+            return True
+        for place in places.values():
+            if place.closed and place.session_id not in self._watched:
+                await self._room.drop(place.session_id)
+                return True
+        log.warning("telegram_full", sessions=len(places))
+        return False
 
     def _marked(self, session: SessionView) -> int | None:
         """The topic that another computer has made for it in this group."""
@@ -208,6 +222,7 @@ class Watcher:
                     await self._ended(place, turn)
                     return True
                 case OutputHandedOff():
+                    await self._left(place.session_id, item.computer)
                     return True
 
     async def _went_on(self, place: Place, turn: Turn, end: int) -> None:

@@ -130,6 +130,7 @@ def _context_maker(
             settings=section,
             state_dir=startup.paths.state,
             runtime_dir=startup.paths.runtime,
+            reloaded=lambda: getattr(settings.current, name),
         )
 
     return context_for

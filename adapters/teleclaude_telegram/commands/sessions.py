@@ -183,7 +183,9 @@ async def use(ask: Ask) -> None:
 
 
 async def turn(ask: Ask, session: SessionView) -> None:
-    """Talk to this session from now on."""
+    """Talk to this session from now on, everybody in the chat: so it takes who may talk at all."""
+    if ask.principal.role < Role.OPERATOR:
+        raise ForbiddenError("this is for operators", operation="telegram.use")
     await ask.tools.watcher.watch(session)
     if ask.tools.room.place(session.id) is None:
         raise InvalidError(f"{session.name} is not a session that runs here", operation="telegram")

@@ -100,7 +100,7 @@ async def get(ask: Ask) -> None:
         raise ForbiddenError("files are for operators", operation="telegram.get")
     if not ask.args:
         raise InvalidError("write the file's path: /get PATH", operation="telegram.get")
-    allowed = ask.tools.room.context.settings.download_dirs
+    allowed = ask.tools.room.context.in_force.download_dirs
     if allowed is None:
         allowed = [place.path for place in (await ask.call(ListDirectories())).directories]
     base = "/" if ask.place is None else (await ask.call(GetSession(id=ask.place.session_id))).cwd
@@ -135,7 +135,7 @@ def allowed_file(base: str, wanted: str, folders: list[str]) -> Path:
 
 
 async def who(ask: Ask) -> None:
-    users = ask.tools.room.context.settings.users
+    users = ask.tools.room.context.in_force.users
     lines = [f"{user_id}: {Role(role).label}" for user_id, role in sorted(users.items())]
     you = f"You are {ask.principal.name}, {ask.principal.role.label}."
     await ask.reply("\n".join([you, f"This is {ask.tools.room.context.computer}.", *lines]))

@@ -13,7 +13,7 @@ from typing import Any
 from teleclaude.api import AdapterContext, Hub
 from teleclaude.bus import Bus
 from teleclaude.clock import Clock, SystemClock
-from teleclaude.config import Config
+from teleclaude.config import Config, TelegramConfig
 from teleclaude.model import Principal, Role, Screen
 from teleclaude.paths import Paths
 from teleclaude.process import become_subreaper
@@ -56,6 +56,7 @@ class Stage:
         self.tasks: TaskRegistry
         self.core: Core
         self.adapter: TelegramAdapter
+        self._section: TelegramConfig
         self.tmux_socket = ""
 
     @property
@@ -128,16 +129,23 @@ class Stage:
 
     async def start(self) -> None:
         """Start the adapter, or start it again."""
+        self._section = self.config().telegram
         context = AdapterContext(
             hub=self.hub,
             tasks=self.tasks,
             clock=self._clock,
             computer=self.core.computer,
-            settings=self.config().telegram,
+            settings=self._section,
             state_dir=self.state,
             runtime_dir=self.home / "run",
+            reloaded=lambda: self._section,
         )
         self.adapter = await self._running.enter_async_context(TelegramAdapter(context, self._timing))
+
+    def reload(self, **settings: Any) -> None:
+        """As ``kill -HUP`` does with a changed config."""
+        self._settings |= settings
+        self._section = self.config().telegram
 
     async def stop(self) -> None:
         running, self._running = self._running, AsyncExitStack()
@@ -211,13 +219,17 @@ async def stage(
     timing: Timing = QUICK,
     **settings: Any,
 ) -> AsyncIterator[Stage]:
-    """``private`` "topics" or "plain" plays in Ann's private chat with the bot."""
+    """``private`` "topics" or "plain" plays in Ann's private chat with the bot, "group" in a group without topics."""
     home = Path(tempfile.mkdtemp(prefix="tc-"))
     async with FakeBotApi(budgets=budgets, clock=fake_clock) as fake, AsyncExitStack() as stack:
         this = Stage(home, fake, clock or SystemClock(), settings, timing)
         fake.bot.topics = private == "topics"
         people = [this.ann, this.bob, this.eve]
-        this.group = fake.private(this.ann) if private else fake.add_forum("Work", members=people)
+        if private == "group":
+            this.group = fake.add_group("Work", members=people)
+            this.group.members[fake.bot.user.id] = "administrator"  # it hears what is not said to it
+        else:
+            this.group = fake.private(this.ann) if private else fake.add_forum("Work", members=people)
         terminals = PrivateTmux(home / "run", "control")
         this.tmux_socket = terminals.socket_name
         stack.callback(shutil.rmtree, home, ignore_errors=True)

@@ -190,6 +190,16 @@ async def test_a_voice_note_is_shown_before_it_is_typed(tmp_path: Path) -> None:
         await room.shows("voice", "heard you")
 
 
+async def test_what_was_understood_is_typed_only_when_it_can_be_seen(tmp_path: Path) -> None:
+    script = tmp_path / "hear"
+    script.write_text("#!/bin/sh\nhead -c 6000 /dev/zero | tr '\\0' x\n")
+    script.chmod(0o700)
+    async with stage(transcribe_command=[str(script)]) as room:
+        topic = await room.new("voice")
+        await room.ann.voice(b"you", topic=topic)
+        await room.said("say it in parts", topic)
+
+
 async def test_voice_is_off_by_default(room: Stage) -> None:
     topic = await room.new("deaf")
     await room.ann.voice(b"x", topic=topic)

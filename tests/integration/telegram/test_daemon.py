@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 
 from teleclaude.testing.telegram import FakeBotApi
 from tests.support.daemon import Client, daemon_process
@@ -42,6 +43,37 @@ async def test_killed_and_started_again_it_goes_on_where_it_was() -> None:
         assert len(fake.topics()) == 1
         assert not fake.recorder.early
         assert not [call for call in fake.calls() if call.status == 429]
+
+
+async def test_who_is_taken_out_of_the_config_is_nobody_after_a_reload() -> None:
+    async with FakeBotApi() as fake, daemon_process(start=False) as daemon:
+        ann, bob = fake.user(7, "Ann"), fake.user(8, "Bob")
+        group = fake.add_forum("Work", members=[ann, bob])
+        token = daemon.home / "token"
+        token.touch(mode=0o600)
+        token.write_text(fake.token)
+        config = daemon.home / "config/teleclaude/config.yml"
+        config.parent.mkdir(parents=True)
+        section = {
+            "enabled": True,
+            "token_file": str(token),
+            "chat_id": group.id,
+            "users": {"7": "owner", "8": "owner"},
+            "base_url": fake.base_url,
+            "base_file_url": fake.base_file_url,
+        }
+        config.write_text(json.dumps({"telegram": section}))
+        await daemon.start()
+        await bob.says("/who", chat=group)
+        await fake.until(lambda: fake.messages("8: owner"), 20)
+        config.write_text(json.dumps({"telegram": section | {"users": {"7": "owner"}}}))
+        daemon.signal(signal.SIGHUP)
+        await eventually(lambda: '"reloaded"' in daemon.log, timeout=10)
+        await bob.says("/run echo mine", chat=group)
+        await ann.says("/who", chat=group)
+        await fake.until(lambda: len(fake.messages("tg:7")) == 1, 20)
+        assert not fake.messages("mine")
+        assert "telegram_turned_away" in daemon.log
 
 
 async def _telegram(client: Client) -> str:

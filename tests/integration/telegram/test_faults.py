@@ -6,7 +6,7 @@ import stat
 
 import pytest
 
-from teleclaude.wire.sessions import CloseSession, RestartSession, SendInput
+from teleclaude.wire.sessions import CloseSession, CreateSession, RestartSession, SendInput
 from tests.integration.telegram.stage import OWNER, QUICK, Stage, stage
 from tests.support.wait import eventually
 
@@ -78,6 +78,40 @@ async def test_x35_what_is_queued_survives_a_restart(room: Stage) -> None:
     assert len(room.fake.topics()) == 1
     journal = room.state / "telegram" / "journal.db"
     assert stat.S_IMODE(journal.stat().st_mode) == 0o600
+
+
+async def test_told_to_wait_it_keeps_silent_over_a_restart(room: Stage) -> None:
+    topic = await room.new("hush")
+    await room.worked_off()
+    room.fake.ban(room.group, 4)
+    await room.ann.says("echo held $((40+2))", topic=topic)
+    await room.fake.until(lambda: [call for call in room.fake.calls() if call.status == 429], 10)
+    await room.stop()
+    await room.start()
+    await room.said("held 42", topic, timeout=15)
+    assert len([call for call in room.fake.calls() if call.status == 429]) == 1
+
+
+async def test_a_bot_that_may_not_make_topics_says_it_all_the_same(room: Stage) -> None:
+    await room.worked_off()
+    room.fake.demote_bot(room.group)
+    ask = "printf 'Overwrite notes.txt? [y/N] '; read it; echo you said $it; exec cat"
+    await room.hub.call(OWNER, CreateSession(name="homeless", command=ask))
+    question = await room.button("Yes")
+    assert "[homeless]" in question.shown
+    assert await ill(room, "may not make topics")
+    await room.taps(room.ann, "Yes", message=question)
+    assert "[homeless]" in (await room.said("you said y")).shown
+    assert len(room.fake.calls("createForumTopic")) == 1
+
+
+async def test_one_session_that_is_slow_holds_up_no_other(room: Stage) -> None:
+    slow, quick = await room.new("slow"), await room.new_echo("quick")
+    room.fake.delay(5, method="getFile")
+    await room.ann.uploads("large.bin", b"x", topic=slow)
+    await room.ann.says("at once", topic=quick)
+    await room.shows("quick", "at once")
+    assert not room.fake.messages("large.bin", topic=slow)
 
 
 async def test_output_while_the_adapter_was_away_is_said_when_it_is_back(room: Stage) -> None:

@@ -57,6 +57,15 @@ async def test_the_budget_that_was_used_is_remembered(tmp_path: Path) -> None:
         assert await journal.spent(20.0) == [50.0, 80.0]
 
 
+async def test_how_long_to_wait_is_remembered_and_a_clock_that_was_set_back_makes_it_no_longer(tmp_path: Path) -> None:
+    async with Journal(tmp_path / "journal.db") as journal:
+        assert await journal.told_to_wait(100.0) == 0
+        await journal.wait(100.0, 30.0)
+        assert await journal.told_to_wait(110.0) == 20
+        assert await journal.told_to_wait(200.0) == 0
+        assert await journal.told_to_wait(10.0) == 30
+
+
 def test_names_of_files() -> None:
     assert safe_name("../../x") == "x"
     assert safe_name("-rf") == "rf"

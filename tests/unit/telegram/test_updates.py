@@ -71,7 +71,7 @@ def test_files() -> None:
 
 def test_taps_topics_and_moves() -> None:
     tap = read_update({"callback_query": {"id": "9", "from": {"id": 7}, "data": "x", "message": MESSAGE}}, 2)
-    assert tap == Tapped(2, -5, 3, 7, "9", "x")
+    assert tap == Tapped(2, -5, 3, None, 7, "9", "x")
     closed = said(text=None, message_thread_id=4, forum_topic_closed={})
     assert isinstance(closed, TopicNews)
     assert (closed.change, closed.thread_id) == ("closed", 4)
