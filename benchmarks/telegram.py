@@ -194,7 +194,7 @@ async def play() -> AsyncIterator[Play]:
         await room.learn()
         for name in terminals.all:
             await room.keep(Place(name, name))
-        outbox = Outbox(Plan(GROUP), journal, clock, room.move)
+        outbox = Outbox(Plan(GROUP), journal, clock, tasks, room.move)
         deliverer = Deliverer(room, outbox)
         tasks.spawn(lambda: outbox.run(deliverer.step), name="outbox", owner="bench", policy=TaskPolicy.RESTART)
         yield Play(fake, clock, outbox, room, terminals, deliverer)

@@ -21,7 +21,7 @@ from teleclaude_telegram.commands import TABLE
 from teleclaude_telegram.deliver import Deliverer
 from teleclaude_telegram.desk import Desk
 from teleclaude_telegram.journal import Journal
-from teleclaude_telegram.outbox import Outbox
+from teleclaude_telegram.outbox import UPLOADS, Outbox
 from teleclaude_telegram.people import People
 from teleclaude_telegram.plan import GROUP, PRIVATE, Limits, Plan
 from teleclaude_telegram.poll import DEAF_SECONDS, Poller
@@ -32,7 +32,7 @@ from teleclaude_telegram.watch import Watcher
 log = structlog.get_logger(__name__)
 
 OWNER = "telegram"
-OWNERS = (OWNER, lanes.OWNER, watch.OWNER, ask.OWNER)
+OWNERS = (OWNER, lanes.OWNER, UPLOADS, watch.OWNER, ask.OWNER)
 STOP_SECONDS = 1.0
 RETRY_SECONDS = 10.0
 DESCRIPTION_CHARS = 256
@@ -86,7 +86,7 @@ class TelegramAdapter:
     async def _build(self, room: Room) -> None:
         context = self._context
         plan = Plan(self._timing.limits or (GROUP if room.is_group else PRIVATE))
-        self._outbox = outbox = Outbox(plan, room.journal, context.clock, room.move)
+        self._outbox = outbox = Outbox(plan, room.journal, context.clock, context.tasks, room.move)
         await outbox.load()
         deliverer = Deliverer(room, outbox)
         watcher = Watcher(room, outbox, deliverer, self._timing.quiet)

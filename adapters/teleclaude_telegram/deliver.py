@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import structlog
@@ -17,7 +18,7 @@ from teleclaude_telegram.api import BadRequest
 from teleclaude_telegram.journal import Place
 from teleclaude_telegram.keyboards import Button, Rows, columns, mint
 from teleclaude_telegram.media import Media, markup
-from teleclaude_telegram.outbox import Outbox
+from teleclaude_telegram.outbox import Outbox, Rest
 from teleclaude_telegram.plan import Detail, Job, Rank
 from teleclaude_telegram.render import Text
 from teleclaude_telegram.room import SELF, Room
@@ -30,7 +31,7 @@ FINAL_UNITS = 3400
 QUESTION_TTL = 24 * 3600.0
 AGAIN = "↻ perhaps for the second time: the line broke\n"
 
-Handler = Callable[[Job, Place | None], Awaitable[bool]]
+Handler = Callable[[Job, Place | None], Awaitable[bool | Rest]]
 
 
 class Deliverer:
@@ -54,7 +55,7 @@ class Deliverer:
             "topic": self._topic,
         }
 
-    async def step(self, job: Job) -> bool:
+    async def step(self, job: Job) -> bool | Rest:
         """Raises ``ApiError`` when the call was refused or did not arrive, ``TeleclaudeError`` when nothing can be
         shown.
         """
@@ -66,17 +67,24 @@ class Deliverer:
         place = room.place(job.topic) if job.topic else None
         if job.topic and place is None:
             return True
+        if (
+            place is not None
+            and place.thread is None
+            and room.may_make_topics
+            and job.doc["do"] not in ("close", "title")
+        ):
+            return await self._mended(job, place, lambda: self._topics.open(place))
+        done = await self._mended(job, place, lambda: self._handlers[job.doc["do"]](job, place))
+        return done if isinstance(done, bool) else partial(self._rest, job, place, done)
+
+    async def _mended(self, job: Job, place: Place | None, work: Callable[[], Awaitable[bool | Rest]]) -> bool | Rest:
         try:
-            if (
-                place is not None
-                and place.thread is None
-                and room.may_make_topics
-                and job.doc["do"] not in ("close", "title")
-            ):
-                return await self._topics.open(place)
-            return await self._handlers[job.doc["do"]](job, place)
+            return await work()
         except BadRequest as error:
             return await self._topics.refused(job, place, error)
+
+    async def _rest(self, job: Job, place: Place | None, rest: Rest) -> bool:
+        return await self._mended(job, place, rest) is True
 
     async def _topic(self, job: Job, place: Place | None) -> bool:
         """There is one now; ``step`` has made it."""

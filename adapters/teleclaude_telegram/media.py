@@ -14,7 +14,7 @@ from teleclaude.wire.sessions import ReadScreen, RenderScreen
 from teleclaude_telegram import render
 from teleclaude_telegram.journal import Place
 from teleclaude_telegram.keyboards import Rows, mint, pad
-from teleclaude_telegram.outbox import Outbox
+from teleclaude_telegram.outbox import Outbox, Rest
 from teleclaude_telegram.plan import Job
 from teleclaude_telegram.room import SELF, Room
 
@@ -77,8 +77,8 @@ class Media:
         await room.keep(place)
         return True
 
-    async def file(self, job: Job, place: Place | None) -> bool:
-        """A file from the spool, which then goes, or from where it lies."""
+    async def file(self, job: Job, place: Place | None) -> bool | Rest:
+        """A file from the spool, which then goes, or from where it lies. It may be large, so nothing waits for it."""
         room, doc = self._room, job.doc
         path = Path(doc["path"])
         try:
@@ -89,16 +89,20 @@ class Media:
         thread = doc.get("thread") if place is None else place.thread
         await self._outbox.spend()
         send: Any = room.api.bot.send_photo if doc.get("photo") else room.api.bot.send_document
-        await send(
-            room.chat_id,
-            InputFile(data, filename=doc["name"]),
-            caption=render.head(doc.get("caption", ""), 1000) or None,
-            message_thread_id=thread,
-            disable_notification=doc.get("silent", True),
-        )
-        if doc.get("spooled"):
-            await asyncio.to_thread(path.unlink, missing_ok=True)
-        return True
+
+        async def upload() -> bool:
+            await send(
+                room.chat_id,
+                InputFile(data, filename=doc["name"]),
+                caption=render.head(doc.get("caption", ""), 1000) or None,
+                message_thread_id=thread,
+                disable_notification=doc.get("silent", True),
+            )
+            if doc.get("spooled"):
+                await asyncio.to_thread(path.unlink, missing_ok=True)
+            return True
+
+        return upload
 
 
 def markup(rows: Rows | None) -> InlineKeyboardMarkup | None:

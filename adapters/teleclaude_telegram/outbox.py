@@ -8,6 +8,7 @@ from typing import Any
 
 import structlog
 
+from teleclaude.api import Tasks
 from teleclaude.clock import Clock
 from teleclaude.errors import DeadlineError, IndeterminateError, TeleclaudeError, UnavailableError
 from teleclaude_telegram.api import (
@@ -27,6 +28,7 @@ from teleclaude_telegram.plan import MARGIN_SECONDS, WINDOW_SECONDS, Job, Plan, 
 
 log = structlog.get_logger(__name__)
 
+UPLOADS = "telegram-uploads"
 LOOK_AGAIN_SECONDS = 0.25
 IDLE_SECONDS = 60.0
 MAX_BACKOFF_SECONDS = 60.0
@@ -34,20 +36,28 @@ MAX_REFUSALS = 3
 PUT_OFF_SECONDS = 3.0
 MAX_PUT_OFF = 100
 
-Step = Callable[[Job], Awaitable[bool]]
-"""Makes at most one call that counts, after ``Outbox.spend``. Answers whether the job is done with."""
+Rest = Callable[[], Awaitable[bool]]
+"""What is left to do of a job, beside all others."""
+
+Step = Callable[[Job], Awaitable[bool | Rest]]
+"""Makes at most one call that counts, after ``Outbox.spend``. Answers whether the job is done with, or, where the call
+takes long, what makes it.
+"""
 
 
 class Outbox:
     """``trouble`` is what is in the way now; empty when the last call went well."""
 
-    def __init__(self, plan: Plan, journal: Journal, clock: Clock, moved: Callable[[int], Awaitable[None]]) -> None:
+    def __init__(
+        self, plan: Plan, journal: Journal, clock: Clock, tasks: Tasks, moved: Callable[[int], Awaitable[None]]
+    ) -> None:
         self.plan = plan
         self._journal = journal
         self._clock = clock
+        self._tasks = tasks
         self._moved = moved
         self._wake = asyncio.Event()
-        self._current: Job | None = None
+        self._sending = 0
         self._called = False
         self._ending = False
         self._idle = asyncio.Event()
@@ -58,7 +68,7 @@ class Outbox:
     @property
     def busy(self) -> bool:
         """Whether something is being sent at this moment."""
-        return self._current is not None
+        return self._sending > 0
 
     async def finish(self, seconds: float) -> None:
         """Begin nothing more, and let what is being sent end: a topic that was made has to be written down."""
@@ -84,7 +94,7 @@ class Outbox:
     ) -> None:
         """Queue what must be said; it is durable when this returns. A queued one with ``key`` becomes this one."""
         waiting = None if key is None else self.plan.find(key)
-        if waiting is not None and waiting.id is not None and waiting is not self._current:
+        if waiting is not None and waiting.id is not None:
             waiting.doc = _joined(waiting.doc, doc)
             await self._journal.requeue(waiting.id, waiting.doc)
         else:
@@ -134,20 +144,40 @@ class Outbox:
             return
 
     async def _attempt(self, job: Job, step: Step) -> None:
-        self._current, self._called = job, False
+        self._called = False
+        job.busy = True
+        self._sending += 1
         self._idle.clear()
+        rest = None
         try:
-            await self._try(job, step)
+            rest = await self._try(job, lambda: step(job))
         finally:
-            self._current = None
+            if rest is None:
+                self._attempted(job)
+        if rest is not None:
+            self._tasks.spawn(self._beside(job, rest), name="upload", owner=UPLOADS)
+
+    async def _beside(self, job: Job, rest: Rest) -> None:
+        try:
+            await self._try(job, rest)
+        finally:
+            self._attempted(job)
+            self._wake.set()
+
+    def _attempted(self, job: Job) -> None:
+        job.busy = False
+        self._sending -= 1
+        if not self._sending:
             self._idle.set()
 
-    async def _try(self, job: Job, step: Step) -> None:
+    async def _try(self, job: Job, work: Callable[[], Awaitable[bool | Rest]]) -> Rest | None:
         try:
-            done = await step(job)
+            done = await work()
+            if not isinstance(done, bool):
+                return done
         except ApiError as error:
             await self._failed(job, error)
-            return
+            return None
         except (UnavailableError, DeadlineError, IndeterminateError) as error:
             done = self._put_off(job, error)
         except TeleclaudeError as error:
@@ -164,6 +194,7 @@ class Outbox:
         self.plan.served(job.topic, now)
         if done:
             await self._finish(job)
+        return None
 
     async def _finish(self, job: Job) -> None:
         self.plan.remove(job)

@@ -72,6 +72,8 @@ class Job:
     last: bool = False
     """Waits until nothing else is to be said in its topic."""
     attempts: int = 0
+    busy: bool = False
+    """It is being sent at this moment: it is replaced by nothing, and what comes under its name is one more."""
 
 
 @dataclass(slots=True)
@@ -98,7 +100,7 @@ class Plan:
             _touch(self._lively, job.topic, now)
         if job.key is not None:
             for place, other in enumerate(self._jobs):
-                if other.key == job.key:
+                if other.key == job.key and not other.busy:
                     if job.id is None:
                         job.ready = min(job.ready, other.ready)
                         job.rank = min(job.rank, other.rank)
@@ -109,7 +111,8 @@ class Plan:
         return None
 
     def find(self, key: str) -> Job | None:
-        return next((job for job in self._jobs if job.key == key), None)
+        """What waits under this key."""
+        return next((job for job in self._jobs if job.key == key and not job.busy), None)
 
     def remove(self, job: Job) -> None:
         """It was said, or need not be."""
@@ -182,7 +185,12 @@ class Plan:
         return Detail.DIGEST if interval > DIGEST_SECONDS else Detail.LIVE
 
     def _held(self, job: Job) -> bool:
-        """The end of a topic waits for the rest of it, and within a topic and rank the order stays."""
+        """The end of a topic waits for the rest of it, and within a topic and rank the order stays.
+
+        Uploads go one at a time, whatever topic they are for.
+        """
+        if job.busy or (is_upload(job) and any(other.busy and is_upload(other) for other in self._jobs)):
+            return True
         for other in self._jobs:
             if other is job:
                 if not job.last:
@@ -195,6 +203,11 @@ class Plan:
             if not job.last and other.rank is job.rank and not other.last:
                 return True
         return False
+
+
+def is_upload(job: Job) -> bool:
+    """Whether it is so large that nothing else may wait until it is there."""
+    return job.doc.get("do") == "file"
 
 
 def _touch(known: OrderedDict[str, float], topic: str, now: float) -> None:

@@ -105,6 +105,19 @@ async def test_a_bot_that_may_not_make_topics_says_it_all_the_same(room: Stage) 
     assert len(room.fake.calls("createForumTopic")) == 1
 
 
+async def test_an_upload_that_takes_long_holds_up_no_question(room: Stage) -> None:
+    (room.work / "large.bin").write_bytes(b"x" * 1000)
+    topic = await room.new("both")
+    room.fake.delay(4, method="sendDocument")
+    await room.ann.says("/get large.bin", topic=topic)
+    await room.worked_off()
+    await room.ann.says("printf 'Overwrite notes.txt? [y/N] '; read it", topic=topic)
+    await room.button("Yes", topic)
+    assert not [message for message in room.fake.messages(topic=topic) if "document" in message.content]
+    await room.fake.until(lambda: [m for m in room.fake.messages(topic=topic) if "document" in m.content], 10)
+    assert len(room.fake.calls("sendDocument")) == 1
+
+
 async def test_one_session_that_is_slow_holds_up_no_other(room: Stage) -> None:
     slow, quick = await room.new("slow"), await room.new_echo("quick")
     room.fake.delay(5, method="getFile")

@@ -95,6 +95,34 @@ def test_a_wish_of_higher_rank_is_not_lowered_by_a_later_one() -> None:
     assert left.doc["keys"]
 
 
+def test_what_is_being_sent_is_not_replaced() -> None:
+    """It may be refused, and has to be said again then."""
+    plan = Plan()
+    old = job("t", Rank.FINAL, key="final:t", id=1)
+    plan.add(old, 0)
+    old.busy = True
+    assert plan.find("final:t") is None
+    plan.add(job("t", Rank.FINAL, key="final:t", id=2), 0)
+    assert plan.next(0) is None
+    old.busy = False
+    assert plan.next(0) is old
+    assert len(plan) == 2
+
+
+def test_one_upload_at_a_time_and_nothing_else_waits_for_it() -> None:
+    plan = Plan()
+    first, second = (Job(topic, Rank.REPLY, {"do": "file"}, id=number) for number, topic in enumerate("ab"))
+    plan.add(first, 0)
+    plan.add(second, 0)
+    first.busy = True
+    assert plan.next(0) is None
+    question = job("a", Rank.URGENT)
+    plan.add(question, 0)
+    assert plan.next(0) is question
+    first.busy = False
+    assert plan.next(0) is question
+
+
 def test_a_pause_holds_everything() -> None:
     plan = Plan()
     plan.add(job("t", Rank.URGENT), 0)
