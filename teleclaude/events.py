@@ -58,12 +58,15 @@ class SessionHandedOff:
 
 @dataclass(frozen=True, slots=True)
 class SessionArrived:
-    """It came from ``computer``, or was taken from there by force, and starts here."""
+    """It came from ``computer``, or was taken from there by force, and starts here; its output from ``offset`` on is of
+    this computer.
+    """
 
     type: ClassVar[str] = "session.arrived"
     computer: str
     epoch: int
     forced: bool
+    offset: int
 
 
 @dataclass(frozen=True, slots=True)

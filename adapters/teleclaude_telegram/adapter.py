@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import stat
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -35,6 +35,8 @@ OWNER = "telegram"
 OWNERS = (OWNER, lanes.OWNER, UPLOADS, watch.OWNER, ask.OWNER)
 STOP_SECONDS = 1.0
 RETRY_SECONDS = 10.0
+BEGIN_SECONDS = 10.0
+"""For so long what was written waits until it is known which topic is whose."""
 DESCRIPTION_CHARS = 256
 
 
@@ -102,6 +104,9 @@ class TelegramAdapter:
 
         async def answer() -> None:
             await known.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(BEGIN_SECONDS):
+                    await watcher.begun.wait()
             await desk.run()
 
         async def follow() -> None:

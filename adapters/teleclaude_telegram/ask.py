@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from teleclaude.errors import InvalidError, TeleclaudeError
 from teleclaude.model import Principal
 from teleclaude.wire.base import Command
+from teleclaude.wire.sessions import SessionView
 from teleclaude_telegram import render
 from teleclaude_telegram.journal import Place
 from teleclaude_telegram.keyboards import Button, mint
@@ -43,6 +44,8 @@ class Ask:
     place: Place | None
     args: str = ""
     name: str = ""
+    there: SessionView | None = None
+    """The session of another computer in whose topic it was asked."""
 
     def session(self) -> Place:
         """Raises ``InvalidError`` outside of a session's topic."""
@@ -104,7 +107,7 @@ class Ask:
     async def served(self) -> None:
         """The message has done its work and goes, at once or with the end of the turn."""
         place = self.place
-        if place is None or self.message_id is None:
+        if place is None or place.left or self.message_id is None:
             return
         place.tidy_later(self.message_id)
         await self.tools.room.keep(place)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
+from typing import Literal
 
 import structlog
 from telegram import Message, MessageEntity
@@ -13,7 +13,7 @@ from telegram import Message, MessageEntity
 from teleclaude.errors import GapError, TeleclaudeError
 from teleclaude.model import Screen
 from teleclaude.wire.sessions import ReadOutput, ReadScreen
-from teleclaude_telegram import render
+from teleclaude_telegram import moves, render
 from teleclaude_telegram.api import BadRequest
 from teleclaude_telegram.journal import Place
 from teleclaude_telegram.keyboards import Button, Rows, columns, mint
@@ -30,6 +30,9 @@ FINAL_BYTES = 64 << 10
 FINAL_UNITS = 3400
 QUESTION_TTL = 24 * 3600.0
 AGAIN = "↻ perhaps for the second time: the line broke\n"
+
+_OF_ITS_OWNER = ("live", "question", "title", "topic", "close")
+"""What only the bot of the computer that has a session does."""
 
 Handler = Callable[[Job, Place | None], Awaitable[bool | Rest]]
 
@@ -51,6 +54,7 @@ class Deliverer:
             "picture": media.picture,
             "file": media.file,
             "title": topics.title,
+            "left": self._left,
             "close": topics.close,
             "topic": self._topic,
         }
@@ -67,10 +71,13 @@ class Deliverer:
         place = room.place(job.topic) if job.topic else None
         if job.topic and place is None:
             return True
+        if place is not None and place.left and job.doc["do"] in _OF_ITS_OWNER:
+            return True
         if (
             place is not None
             and place.thread is None
             and room.may_make_topics
+            and not place.left
             and job.doc["do"] not in ("close", "title")
         ):
             return await self._mended(job, place, lambda: self._topics.open(place))
@@ -128,11 +135,23 @@ class Deliverer:
             await self._room.keep(place)
         return message
 
+    async def _left(self, job: Job, place: Place | None) -> bool:
+        """Everything else is said: where it went."""
+        assert place is not None
+        if not place.left:
+            return True
+        await self._send(job, place, Text(f"➡️ It lives on {place.left} now."))
+        served = [*place.tidy, *([place.live] if place.live else [])]
+        place.tidy, place.live, place.closed = [], None, True
+        await self._room.keep(place)
+        await self._room.tidy(served)
+        return True
+
     async def _final(self, job: Job, place: Place | None) -> bool:
         """What came since the last one; then the messages that have served go."""
         assert place is not None
-        start, end = place.said, job.doc["end"]
-        text, whole = await self._output(place.session_id, start, end)
+        start, end = job.doc.get("start", place.said), job.doc["end"]
+        text, whole = await self._output(place, start, end, job.doc.get("screen", ""))
         if render.worth_saying(text):
             keyboard = None
             if not whole:
@@ -149,31 +168,39 @@ class Deliverer:
         await self._room.tidy(served)
         return True
 
-    async def _output(self, session_id: str, start: int, end: int) -> tuple[str, bool]:
+    async def _output(self, place: Place, start: int, end: int, screen: str) -> tuple[str, bool]:
         """The end of what came in a range of the stream as a person saw it, and whether that is all."""
         whole = end - start <= FINAL_BYTES
         start = max(start, end - FINAL_BYTES)
-        raw = await self._read(session_id, start, end, "raw")
-        if render.draws(raw):
-            try:
-                screen = await self._room.hub.call(SELF, ReadScreen(id=session_id))
-                return render.screen_text(screen.lines, 60), True
-            except TeleclaudeError as error:
-                log.debug("telegram_no_screen", session=session_id, error=str(error))
-        text = render.clean((await self._read(session_id, start, end, "text")).decode(errors="replace")).rstrip()
+        if render.draws(await self._read(place, start, end, "raw")):
+            shown = screen or await self._screen(place)
+            if shown:
+                return shown, True
+        text = render.clean((await self._read(place, start, end, "text")).decode(errors="replace")).rstrip()
         shown, fits = render.tail(text, FINAL_UNITS)
         return shown, whole and fits
 
-    async def _read(self, session_id: str, start: int, end: int, form: Any) -> bytes:
+    async def _screen(self, place: Place) -> str:
+        """What it looks like now; empty where that cannot be known."""
+        if place.left:
+            return ""
+        try:
+            screen = await self._room.hub.call(SELF, ReadScreen(id=place.session_id))
+        except TeleclaudeError as error:
+            log.debug("telegram_no_screen", session=place.session_id, error=str(error))
+            return ""
+        return render.screen_text(screen.lines, render.FINAL_LINES)
+
+    async def _read(self, place: Place, start: int, end: int, form: Literal["raw", "text"]) -> bytes:
         if end <= start:
             return b""
         try:
-            chunk = await self._room.hub.call(
-                SELF, ReadOutput.model_validate({"id": session_id, "from": start, "limit": end - start, "format": form})
-            )
+            if place.left:
+                return await moves.read_here(self._room, place.session_id, start, end, form)
+            request = {"id": place.session_id, "from": start, "limit": end - start, "format": form}
+            return (await self._room.hub.call(SELF, ReadOutput.model_validate(request))).data
         except GapError as error:
-            return b"" if error.start <= start else await self._read(session_id, error.start, end, form)
-        return chunk.data
+            return b"" if error.start <= start else await self._read(place, error.start, end, form)
 
     async def _live(self, job: Job, place: Place | None) -> bool:
         """The terminal as it is, in the one message that is edited; nothing when it looks the same."""

@@ -10,10 +10,11 @@ import structlog
 
 from teleclaude.errors import InvalidError, NotFoundError, TeleclaudeError
 from teleclaude.model import Kind, Principal, PromptKind
-from teleclaude.wire.sessions import CloseSession, GetSession, ReadScreen, SendInput
+from teleclaude.wire.sessions import CloseSession, GetSession, ReadScreen
 from teleclaude_telegram import intake, late
 from teleclaude_telegram.ask import Ask, Tools
 from teleclaude_telegram.commands import COMMANDS, running
+from teleclaude_telegram.elsewhere import concerns, heard, type_once
 from teleclaude_telegram.journal import Place
 from teleclaude_telegram.keyboards import Button
 from teleclaude_telegram.lanes import Lanes
@@ -21,8 +22,18 @@ from teleclaude_telegram.people import People
 from teleclaude_telegram.room import PLAIN, SELF, TOPICS
 from teleclaude_telegram.taps import Deed, Taps
 from teleclaude_telegram.topics import LIVE_STATES
-from teleclaude_telegram.updates import Attachment, Ignored, Incoming, Moved, Said, Tapped, TopicNews, read_update
-from teleclaude_telegram.validation import checked
+from teleclaude_telegram.updates import (
+    Attachment,
+    Ignored,
+    Incoming,
+    Moved,
+    Said,
+    Spoken,
+    Tapped,
+    TopicNews,
+    read_command,
+    read_update,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -32,6 +43,7 @@ START_SECONDS = 15.0
 START_LOOK_SECONDS = 0.05
 MAX_STRANGERS = 1000
 STRANGER_SECONDS = 3600.0
+HINT_SECONDS = 600.0
 
 
 class Desk:
@@ -45,6 +57,7 @@ class Desk:
         self._wake = asyncio.Event()
         self._lanes = Lanes(tools.room.context.tasks, self._one, self.wake)
         self._strangers: OrderedDict[int | None, float] = OrderedDict()
+        self._hint_at = 0.0
         self.refused = 0
 
     def wake(self) -> None:
@@ -74,7 +87,7 @@ class Desk:
         """Into the lanes; what is late is asked about together, once for each place."""
         doubtful: dict[tuple[int | None, int | None], list[Said]] = {}
         for incoming in fresh:
-            if isinstance(incoming, Said) and self._is_doubtful(incoming) and self._principal(incoming) is not None:
+            if isinstance(incoming, Said) and self._is_asked_about(incoming):
                 doubtful.setdefault((incoming.thread_id, incoming.user_id), []).append(incoming)
             else:
                 lane = incoming.thread_id if isinstance(incoming, Said | Tapped | TopicNews) else None
@@ -128,8 +141,11 @@ class Desk:
         log.warning("telegram_turned_away", user_id=user_id, why=why, so_far=self.refused)
         self._room.hub.note_refused(f"tg:{user_id}", "telegram.update", "forbidden")
 
-    def _is_doubtful(self, said: Said) -> bool:
-        return said.indirect or self._room.now() - said.date > LATE_SECONDS
+    def _is_asked_about(self, said: Said) -> bool:
+        """Whether it is ours, and old or perhaps not the sender's own words."""
+        if not said.indirect and self._room.now() - said.date <= LATE_SECONDS:
+            return False
+        return concerns(self._room, said) and self._principal(said) is not None
 
     async def _ask_first(self, said: list[Said]) -> None:
         """Old or not the sender's own words: run only when somebody says so."""
@@ -162,51 +178,54 @@ class Desk:
 
     async def _said(self, said: Said) -> None:
         principal = self._principal(said)
-        if principal is not None:
+        if principal is not None and concerns(self._room, said):
             await self._heard(self._ask(said, principal), said)
 
     async def _heard(self, ask: Ask, said: Said) -> None:
         try:
-            await self._started(ask)
-            await self._understand(ask, said)
+            await self._understand(await self._started(ask), said)
         except TeleclaudeError as error:
             await ask.reply(f"⚠️ {error.detail}")
 
-    async def _started(self, ask: Ask) -> None:
-        """A topic may be there before its session takes input: only what is said in it waits."""
+    async def _started(self, ask: Ask) -> Ask:
+        """A topic may be there before its session takes input: only what is said in it waits. And the session may have
+        gone to another computer just now, whose bot hears what is said, too.
+        """
         if ask.place is None:
-            return
+            return ask
         clock = self._room.context.clock
         deadline = clock.monotonic() + START_SECONDS
         while clock.monotonic() < deadline:
-            if (await ask.call(GetSession(id=ask.place.session_id))).state != "starting":
-                return
+            session = await ask.call(GetSession(id=ask.place.session_id))
+            if session.handed_off is not None:
+                await self._tools.watcher.left(session.id, session.handed_off.computer)
+                return ask.at(None)
+            if session.state != "starting":
+                break
             await clock.sleep(START_LOOK_SECONDS)
+        return ask
 
     async def _understand(self, ask: Ask, said: Said) -> None:
-        if said.attachment is not None:
+        spoken = read_command(said.text)
+        if ask.place is None and ask.thread is not None and (self._room.is_group or self._room.left_from(ask.thread)):
+            await heard(ask, said)
+        elif said.attachment is not None:
             await intake.take(ask, said.attachment, said.text)
-        elif said.text.startswith("/") and not said.text.startswith("//"):
-            await self._command(ask, said)
+        elif spoken is not None:
+            await self._command(ask, spoken)
         else:
             await self._typed(ask, said.text.removeprefix("/") if said.text.startswith("//") else said.text)
 
-    async def _command(self, ask: Ask, said: Said) -> None:
-        word, _, args = said.text[1:].partition(" ")
-        if "\n" in word:
-            word, _, rest = said.text[1:].partition("\n")
-            args = rest
-        name, at, bot = word.partition("@")
-        if at and bot.lower() != self._room.username:
+    async def _command(self, ask: Ask, spoken: Spoken) -> None:
+        if spoken.bot not in ("", self._room.username):
             return
-        if not at and ask.place is None and not self._room.context.settings.publish_commands:
-            return
-        command = COMMANDS.get(name.lower())
+        command = COMMANDS.get(spoken.name)
         if command is None:
             raise InvalidError(
-                f"there is no /{name}; /help lists what there is, and //{name} types it", operation="telegram"
+                f"there is no /{spoken.name}; /help lists what there is, and //{spoken.name} types it",
+                operation="telegram",
             )
-        await command.run(replace(ask, args=args.strip(), name=command.name))
+        await command.run(replace(ask, args=spoken.args, name=command.name))
 
     async def _typed(self, ask: Ask, text: str) -> None:
         place = ask.place
@@ -214,17 +233,13 @@ class Desk:
             await self._nowhere(ask)
             return
         session = await ask.call(GetSession(id=place.session_id))
-        if session.handed_off is not None:
-            # Whoever has it now reads this topic, too: it must not be typed twice.
-            log.info("telegram_left_to_another", session=place.session_id, computer=session.handed_off.computer)
-            return
         if session.kind is Kind.PYTHON:
             await running.cell(replace(ask, args=text, name="py"))
             return
         is_secret = await self._asks_secret(ask, place)
         self._tools.watcher.touched(place.session_id)
         place.asked = ""
-        await ask.call(checked(SendInput, {"id": place.session_id, "text": text}))
+        await type_once(ask, place.session_id, text)
         if is_secret and ask.message_id is not None:
             await self._room.tidy([ask.message_id])
         else:
@@ -238,9 +253,11 @@ class Desk:
         return prompt is not None and prompt.kind is PromptKind.SECRET
 
     async def _nowhere(self, ask: Ask) -> None:
-        """Text that belongs to no session of ours."""
-        if not self._room.context.settings.publish_commands:
+        """Text that belongs to no session of ours. People may talk here: once in a while is enough."""
+        now = self._room.context.clock.monotonic()
+        if now < self._hint_at:
             return
+        self._hint_at = now + HINT_SECONDS
         if ask.thread is not None and self._room.mode == TOPICS and not self._room.is_group:
             await ask.reply("This topic has no session. /new NAME begins one, and gives it a topic.")
         elif ask.thread is None:

@@ -52,7 +52,8 @@ class Place:
     """Where a session is in the chat. ``said`` is the offset up to which its output has been shown for good.
 
     ``live`` and ``picture`` are messages that are edited in place; ``tidy`` those that go once they have served.
-    ``asked`` is the fingerprint of the question that was passed on.
+    ``asked`` is the fingerprint of the question that was passed on. ``left`` is the computer that has the session now,
+    when it has gone from here, and ``left_at`` when that was noticed, as wall time in seconds.
     """
 
     session_id: str
@@ -66,6 +67,8 @@ class Place:
     picture_hash: str = ""
     asked: str = ""
     remade: int = 0
+    left: str = ""
+    left_at: float = 0.0
     tidy: list[int] = field(default_factory=list)
 
     def tidy_later(self, message_id: int) -> None:
@@ -201,6 +204,10 @@ class Journal:
 
     async def requeue(self, row_id: int, doc: dict[str, Any]) -> None:
         await self._change(("UPDATE outbox SET doc = ? WHERE id = ?", (json.dumps(doc), row_id)))
+
+    async def settle(self, row_id: int, doc: dict[str, Any]) -> None:
+        """It stays as it is now: without its key nothing replaces it."""
+        await self._change(("UPDATE outbox SET doc = ?, key = NULL WHERE id = ?", (json.dumps(doc), row_id)))
 
     async def said(self, row_id: int) -> None:
         await self._change(("DELETE FROM outbox WHERE id = ?", (row_id,)))

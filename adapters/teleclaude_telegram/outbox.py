@@ -102,6 +102,13 @@ class Outbox:
             self.plan.add(Job(topic, rank, doc, key=key, id=row, last=last), self._clock.monotonic())
         self._wake.set()
 
+    async def settle(self, key: str, more: dict[str, Any]) -> None:
+        """What waits under ``key`` is said as it is, with ``more``; the next one is another."""
+        waiting = self.plan.find(key)
+        if waiting is not None and waiting.id is not None:
+            waiting.key, waiting.doc = None, waiting.doc | more
+            await self._journal.settle(waiting.id, waiting.doc)
+
     def show(self, topic: str, doc: dict[str, Any], *, key: str, delay: float = 0.0, rank: Rank = Rank.LIVE) -> None:
         """Queue what is worth something only until the next of its kind."""
         now = self._clock.monotonic()

@@ -68,13 +68,13 @@ class Room:
         await self._same_bot_and_chat()
         for place in await self.journal.places():
             self.places[place.session_id] = place
-            if place.thread is not None:
+            if place.thread is not None and not place.left:
                 self._threads[place.thread] = place.session_id
         moved = await self.journal.setting(f"{CHAT}:{self.chat_id}")
         if moved is not None:
             self.chat_id = int(moved)
         self.mode = await self.journal.setting(f"{MODE}:{self.chat_id}")
-        self.current = await self.journal.setting(CURRENT)
+        self.current = await self.journal.setting(CURRENT) or None
 
     async def _same_bot_and_chat(self) -> None:
         """Another bot counts its updates anew, and in another chat there are no topics yet."""
@@ -126,26 +126,31 @@ class Room:
         session_id = None if thread is None else self._threads.get(thread)
         return None if session_id is None else self.places.get(session_id)
 
+    def left_from(self, thread: int | None) -> Place | None:
+        """Which session of ours had this topic and has gone to another computer with it."""
+        left = [place for place in self.places.values() if place.left and place.thread == thread]
+        return max(left, key=lambda place: place.left_at) if left and self.at(thread) is None else None
+
     async def keep(self, place: Place) -> None:
         """Write it down, after it was changed."""
         for thread in [thread for thread, owner in self._threads.items() if owner == place.session_id]:
-            if thread != place.thread:
+            if thread != place.thread or place.left:
                 del self._threads[thread]
         self.places[place.session_id] = place
-        if place.thread is not None:
+        if place.thread is not None and not place.left:
             self._threads[place.thread] = place.session_id
         await self.journal.keep(place)
 
     async def drop(self, session_id: str) -> None:
         place = self.places.pop(session_id, None)
-        if place is not None and place.thread is not None:
-            self._threads.pop(place.thread, None)
+        if place is not None and place.thread is not None and self._threads.get(place.thread) == session_id:
+            del self._threads[place.thread]
         await self.journal.drop(session_id)
 
-    async def turn_to(self, session_id: str) -> None:
+    async def turn_to(self, session_id: str | None) -> None:
         """In a chat without topics: texts go there from now on."""
         self.current = session_id
-        await self.journal.set(CURRENT, session_id)
+        await self.journal.set(CURRENT, session_id or "")
 
     async def tidy(self, message_ids: Iterable[int]) -> None:
         """Delete messages that have served; one that cannot be deleted stays."""

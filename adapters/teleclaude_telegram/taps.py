@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from teleclaude.errors import InvalidError, NotFoundError, TeleclaudeError
+from teleclaude.errors import ConflictError, InvalidError, NotFoundError, TeleclaudeError
 from teleclaude.model import Role
 from teleclaude.wire.sessions import GetSession, ReadScreen, SendInput, SendKeys
 from teleclaude_telegram.api import ApiError, explain
@@ -82,6 +82,8 @@ class Taps:
             place = room.place(deed["session"])
             if place is None:
                 raise NotFoundError("the session is gone", operation="telegram.tap")
+            if place.left and deed["do"] not in ("log_file", "dismiss"):
+                raise ConflictError(f"it lives on {place.left} now; nothing was done", operation="telegram.tap")
             ask = ask.at(place)
         return await self._deeds[deed["do"]](ask, deed)
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import structlog
 
-from teleclaude.errors import TeleclaudeError
-from teleclaude.wire.sessions import GetSession, UpdateSession
-from teleclaude_telegram import render
+from teleclaude.wire.sessions import GetSession
+from teleclaude_telegram import moves, render
 from teleclaude_telegram.api import BadRequest, lacks_rights
 from teleclaude_telegram.journal import Place
 from teleclaude_telegram.outbox import Outbox
@@ -44,21 +43,8 @@ class Topics:
         place.live = place.picture = None
         await self._room.keep(place)
         log.info("telegram_topic_made", session=place.session_id, thread=place.thread)
-        await self._mark(place)
+        await moves.tag(self._room, place)
         return False
-
-    async def _mark(self, place: Place) -> None:
-        """Write the topic beside the session, so that who takes the session over finds it."""
-        room = self._room
-        if not room.is_group:
-            return
-        mark = f"telegram:{-room.chat_id}:{place.thread}"
-        try:
-            session = await room.hub.call(SELF, GetSession(id=place.session_id))
-            others = [tag for tag in session.tags if not tag.startswith("telegram:")]
-            await room.hub.call(SELF, UpdateSession(id=place.session_id, tags=[*others, mark][:32]))
-        except TeleclaudeError as error:
-            log.debug("telegram_topic_not_marked", session=place.session_id, error=str(error))
 
     async def refused(self, job: Job, place: Place | None, error: BadRequest) -> bool:
         """What can be mended is mended; the rest is raised again."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
 ALLOWED = ("message", "edited_message", "callback_query", "my_chat_member")
 """What is asked for with every poll, since the server remembers what was last asked."""
+
+_WORD = re.compile(r"\S*")
 
 TopicChange = Literal["created", "closed", "reopened", "renamed"]
 
@@ -73,6 +76,25 @@ class Moved:
 class Ignored:
     update_id: int
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """A command: its name in small letters, the bot it is for ("" for any), and what stands behind it."""
+
+    name: str
+    bot: str
+    args: str
+
+
+def read_command(text: str) -> Spoken | None:
+    """None for what is no command; two slashes type one."""
+    if not text.startswith("/") or text.startswith("//"):
+        return None
+    word = _WORD.match(text, 1)
+    assert word is not None
+    name, _, bot = word[0].partition("@")
+    return Spoken(name.lower(), bot.lower(), text[word.end() :].strip())
 
 
 Incoming = Said | Tapped | TopicNews | Moved | Ignored

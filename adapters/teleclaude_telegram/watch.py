@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import structlog
 
-from teleclaude.api import OutputExit, OutputFollower, OutputHandedOff, OutputText, TaskPolicy
+from teleclaude.api import OutputExit, OutputFollower, OutputHandedOff, OutputState, OutputText, TaskPolicy
 from teleclaude.errors import GapError, NotFoundError, TeleclaudeError
 from teleclaude.events import Event
 from teleclaude.model import Chunk, Gap
 from teleclaude.wire.sessions import FollowOutput, GetSession, ListSessions, ReadScreen, SessionView
-from teleclaude_telegram import render
+from teleclaude_telegram import moves, render
 from teleclaude_telegram.deliver import Deliverer
 from teleclaude_telegram.journal import Place
+from teleclaude_telegram.moves import Moves
 from teleclaude_telegram.outbox import Outbox
 from teleclaude_telegram.plan import Rank
 from teleclaude_telegram.room import PLAIN, SELF, Room
@@ -35,6 +37,7 @@ LOOK_SECONDS = 1.5
 FOREVER_SECONDS = 3600.0
 MAX_PLACES = 1000
 AGAIN_SECONDS = 5.0
+_RUNS = ("starting", "running")
 
 
 @dataclass(slots=True)
@@ -47,6 +50,10 @@ class Turn:
     began: float | None = None
     looked: float = 0.0
     end: int = 0
+    screen: str = ""
+    """What it showed when it was let go of, for another computer to take."""
+    again: bool = False
+    """It has come back meanwhile: follow it once more."""
 
     def goes_on(self, now: float, end: int) -> None:
         self.began = now if self.began is None else self.began
@@ -62,11 +69,15 @@ class Watcher:
         self._deliverer = deliverer
         self._quiet = quiet
         self._watched: dict[str, Turn] = {}
+        self._moves = Moves(room, outbox)
+        self.begun = asyncio.Event()
+        """Set once every session has its place."""
 
     async def run(self) -> None:
         """Watch what there is and what comes, for ever."""
         async with self._room.hub.follow_events(SELF) as events:
             await self._begin()
+            self.begun.set()
             await self._follow(events)
 
     async def _begin(self) -> None:
@@ -74,7 +85,7 @@ class Watcher:
         known = {session.id: session for session in sessions}
         for session in sessions:
             if session.handed_off is not None:
-                await self._left(session.id, session.handed_off.computer)
+                await self.left(session.id, session.handed_off.computer)
             elif self._ours(session) and (session.state in LIVE_STATES or session.id in self._room.places):
                 await self.watch(session)
         for place in list(self._room.places.values()):
@@ -96,14 +107,16 @@ class Watcher:
         if session_id is None:
             return
         match event.type:
-            case "session.created" | "session.arrived" | "session.kept":
-                await self._watch_by_id(session_id)
+            case "session.created" | "session.kept":
+                await self._watch_by_id(session_id, is_new=event.type == "session.created")
+            case "session.arrived":
+                await self._watch_by_id(session_id, offset=int(str(event.data["offset"])))
             case "session.state" if event.data.get("state") == "running":
                 await self._watch_by_id(session_id)
             case "session.changed":
-                self.retitle(session_id)
+                await self._changed(session_id, event.data.get("tags"))
             case "session.handed_off":
-                await self._left(session_id, str(event.data.get("computer", "")))
+                await self.left(session_id, str(event.data.get("computer", "")))
             case "session.deleted":
                 await self._forget(session_id)
 
@@ -114,45 +127,63 @@ class Watcher:
             return
         await self._room.drop(session_id)
         self._outbox.plan.drop(session_id)
-        if not place.closed and place.thread is not None:
+        if not place.closed and not place.left and place.thread is not None:
             await self._outbox.say("", Rank.FINAL, {"do": "close", "thread": place.thread})
 
-    async def _watch_by_id(self, session_id: str) -> None:
+    async def _watch_by_id(self, session_id: str, *, offset: int | None = None, is_new: bool = False) -> None:
         try:
             session = await self._room.hub.call(SELF, GetSession(id=session_id))
         except NotFoundError:
             return
+        if is_new and session.epoch > 1:
+            return  # it arrives with the next event, which says where its output begins here
         if self._ours(session):
-            await self.watch(session)
+            await self.watch(session, offset)
 
-    async def watch(self, session: SessionView) -> None:
-        """Give it a place, and follow it unless that is done already."""
+    async def _changed(self, session_id: str, tags: object) -> None:
+        """Its name or its tags are others now; the tag that leads to its topic stays, whoever changes them."""
+        self.retitle(session_id)
+        place = self._room.place(session_id)
+        if place is None or place.thread is None:
+            return
+        if isinstance(tags, list | tuple) and moves.tag_of(self._room, place.thread) not in tags:
+            await moves.tag(self._room, place)
+
+    async def watch(self, session: SessionView, offset: int | None = None) -> None:
+        """Give it a place, and follow it unless that is done already. ``offset``: it came from elsewhere just now, with
+        so much output.
+        """
         room = self._room
         place = room.place(session.id)
         if place is None:
             if session.state not in LIVE_STATES or not await self._has_room():
                 return
-            thread = self._marked(session)
-            # What came before it arrived was said by the computer that it came from.
-            said = session.output.start if thread is None else session.output.end
-            place = Place(session.id, session.name, thread=thread, said=said)
-            await room.keep(place)
+            place = await self._moves.place(session, offset)
             if room.mode == PLAIN and room.current is None:
                 await room.turn_to(session.id)
             if place.thread is None:
                 await self._outbox.say(session.id, Rank.REPLY, {"do": "topic"}, key=f"topic:{session.id}")
+        elif place.left and session.state in _RUNS:
+            await self._moves.back(place, session, offset)
+            if session.id in self._watched:
+                self._watched[session.id].again = True
         self.retitle(session.id)
-        if session.id in self._watched or (place.closed and session.state not in LIVE_STATES):
-            return
-        turn = self._watched[session.id] = Turn(quiet=self._quiet)
+        if session.id not in self._watched and (not place.closed or session.state in LIVE_STATES):
+            self._follow_output(place)
+
+    def _follow_output(self, place: Place) -> None:
+        turn = self._watched[place.session_id] = Turn(quiet=self._quiet)
 
         async def follow() -> None:
             try:
                 await self._session(place, turn)
             finally:
                 self._watched.pop(place.session_id, None)
+            if turn.again:
+                self._follow_output(place)
 
-        room.context.tasks.spawn(follow(), name=f"telegram {session.name}", owner=OWNER, policy=TaskPolicy.REPORT)
+        tasks = self._room.context.tasks
+        tasks.spawn(follow(), name=f"telegram {place.name}", owner=OWNER, policy=TaskPolicy.REPORT)
 
     async def _has_room(self) -> bool:
         """Whether one more can be followed; the oldest that is over gives way."""
@@ -165,12 +196,6 @@ class Watcher:
                 return True
         log.warning("telegram_full", sessions=len(places))
         return False
-
-    def _marked(self, session: SessionView) -> int | None:
-        """The topic that another computer has made for it in this group."""
-        prefix = f"telegram:{-self._room.chat_id}:"
-        threads = [tag.removeprefix(prefix) for tag in session.tags if tag.startswith(prefix)]
-        return int(threads[0]) if threads and threads[0].isdecimal() else None
 
     def retitle(self, session_id: str) -> None:
         if self._room.place(session_id) is not None:
@@ -221,8 +246,11 @@ class Watcher:
                 case OutputExit():
                     await self._ended(place, turn)
                     return True
+                case OutputState(state="handing_off"):
+                    turn.screen = await self._last_screen(place)
                 case OutputHandedOff():
-                    await self._left(place.session_id, item.computer)
+                    await self._moves.leave(place, item.computer)
+                    await self._parted(place, turn, output.offset)
                     return True
 
     async def _went_on(self, place: Place, turn: Turn, end: int) -> None:
@@ -237,12 +265,22 @@ class Watcher:
 
     async def _asks(self, place: Place) -> bool:
         """Whether the screen holds a question, which is then passed on."""
+        if place.left:
+            return False
         try:
             screen = await self._room.hub.call(SELF, ReadScreen(id=place.session_id))
         except TeleclaudeError as error:
             log.debug("telegram_no_screen", session=place.session_id, error=str(error))
             return False
         return await self._deliverer.ask(place, screen)
+
+    async def _last_screen(self, place: Place) -> str:
+        try:
+            screen = await self._room.hub.call(SELF, ReadScreen(id=place.session_id))
+        except TeleclaudeError as error:
+            log.debug("telegram_no_screen", session=place.session_id, error=str(error))
+            return ""
+        return render.screen_text(screen.lines, render.FINAL_LINES)
 
     async def _settled(self, place: Place, turn: Turn) -> None:
         """No output for a while: a question, or the end of the turn."""
@@ -279,12 +317,15 @@ class Watcher:
             place.session_id, Rank.FINAL, {"do": "close"}, key=f"close:{place.session_id}", last=True
         )
 
-    async def _left(self, session_id: str, computer: str) -> None:
-        """The topic goes along: whoever has the session now speaks there."""
+    async def left(self, session_id: str, computer: str) -> None:
+        """It is another computer's, and so is its topic. What it said here is still ours to say."""
         place = self._room.place(session_id)
         if place is None:
             return
-        if self._room.is_group:
-            text = f"➡️ It lives on {computer} now."
-            await self._outbox.say("", Rank.REPLY, {"do": "say", "text": text, "thread": place.thread})
-        await self._room.drop(session_id)
+        await self._moves.leave(place, computer)
+        if not place.closed and session_id not in self._watched:
+            self._follow_output(place)
+
+    async def _parted(self, place: Place, turn: Turn, end: int) -> None:
+        took = 0.0 if turn.began is None else self._room.context.clock.monotonic() - turn.began
+        await self._moves.part(place, end, silent=took < LONG_SECONDS, screen=turn.screen)

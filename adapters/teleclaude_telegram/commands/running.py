@@ -10,7 +10,7 @@ from teleclaude.errors import InvalidError
 from teleclaude.model import Kind
 from teleclaude.wire.executions import ExecutionView, GetExecution, StartExecution
 from teleclaude.wire.python import RunCell
-from teleclaude.wire.sessions import CreateSession, GetSession, ListSessions, ReadOutput
+from teleclaude.wire.sessions import CreateSession, GetSession, ListSessions, ReadOutput, SessionView
 from teleclaude_telegram import render
 from teleclaude_telegram.ask import Ask
 from teleclaude_telegram.commands.showing import send_spooled
@@ -31,11 +31,10 @@ async def run(ask: Ask) -> None:
     if not ask.args:
         raise InvalidError("write the command: /run COMMAND", operation="execution.start")
     fields: dict[str, object] = {"script": ask.args, "tags": ["telegram"]}
-    if ask.place is not None:
-        session = await ask.call(GetSession(id=ask.place.session_id))
-        fields["cwd"] = session.cwd
-        if session.computer != ask.tools.room.context.computer:
-            fields["computer"] = session.computer
+    if ask.there is not None:
+        fields |= {"cwd": ask.there.cwd, "computer": ask.there.computer}
+    elif ask.place is not None:
+        fields["cwd"] = (await ask.call(GetSession(id=ask.place.session_id))).cwd
     execution = await ask.call(checked(StartExecution, fields), "-run")
     ask.beside(_follow(ask, execution, _said), execution.id)
 
@@ -50,6 +49,8 @@ async def cell(ask: Ask) -> None:
 
 async def _python_session(ask: Ask) -> str:
     """The topic's own, or the one that all cells from other places share."""
+    if ask.there is not None:
+        return await _python_session_there(ask, ask.there)
     if ask.place is not None:
         session = await ask.call(GetSession(id=ask.place.session_id))
         if session.kind is Kind.PYTHON:
@@ -60,12 +61,28 @@ async def _python_session(ask: Ask) -> str:
     return (await ask.call(CreateSession(name=PYTHON_SESSION, kind=Kind.PYTHON), "-session")).id
 
 
+async def _python_session_there(ask: Ask, there: SessionView) -> str:
+    if there.kind is Kind.PYTHON:
+        return f"{there.computer}/{there.id}"
+    request = ListSessions(computer=there.computer, kind=Kind.PYTHON, state="running")
+    for session in (await ask.call(request)).sessions:
+        if session.name == PYTHON_SESSION:
+            return f"{there.computer}/{session.id}"
+    wanted = CreateSession(name=PYTHON_SESSION, kind=Kind.PYTHON, computer=there.computer, cwd=there.cwd)
+    return f"{there.computer}/{(await ask.call(wanted, '-session')).id}"
+
+
+def _reference(ask: Ask, execution: ExecutionView) -> str:
+    """By which it is asked for, where it runs."""
+    return execution.id if ask.there is None else f"{ask.there.computer}/{execution.id}"
+
+
 async def _follow(ask: Ask, execution: ExecutionView, say: Callable[[Ask, ExecutionView], Awaitable[None]]) -> None:
     """Wait for its end, and say it."""
     clock = ask.tools.room.context.clock
     deadline = clock.monotonic() + PATIENCE_SECONDS
     while execution.completed_at is None and clock.monotonic() < deadline:
-        execution = await ask.call(GetExecution(id=execution.id, wait_ms=WAIT_MS))
+        execution = await ask.call(GetExecution(id=_reference(ask, execution), wait_ms=WAIT_MS))
     await say(ask, execution)
     await ask.served()
 
@@ -105,7 +122,12 @@ async def _output(ask: Ask, execution: ExecutionView, stream: str) -> bytes:
     parts: list[bytes] = []
     start = max(totals.start, totals.end - FILE_BYTES)
     while start < totals.end:
-        request = {"id": execution.id, "stream": stream, "from": start, "limit": min(1 << 20, totals.end - start)}
+        request = {
+            "id": _reference(ask, execution),
+            "stream": stream,
+            "from": start,
+            "limit": min(1 << 20, totals.end - start),
+        }
         chunk = await ask.call(checked(ReadOutput, request))
         if chunk.end <= start:
             break

@@ -156,7 +156,7 @@ class Force:
             await self._keeper.ownerships.write(
                 session_id,
                 replace(before, row=row, end=None, pending=Effect.START),
-                SessionArrived(computer=silent, epoch=session.epoch, forced=True),
+                SessionArrived(computer=silent, epoch=session.epoch, forced=True, offset=stream.bounds().end),
                 SessionStateChanged("starting"),
                 session=session,
             )

@@ -209,7 +209,7 @@ class Target:
         now = self._clock.now().timestamp()
         facts: tuple[Fact, ...] = (
             *([] if known is not None else [SessionCreated(name=session.name, kind=session.kind.value)]),
-            SessionArrived(computer=sender, epoch=session.epoch, forced=forced),
+            SessionArrived(computer=sender, epoch=session.epoch, forced=forced, offset=stream.bounds().end),
             SessionStateChanged("starting"),
         )
         try:

@@ -21,9 +21,10 @@ from teleclaude.service import Core, Parts, Settings, build_core
 from teleclaude.store import Database, EventLog
 from teleclaude.streams import StreamStore, make_watcher
 from teleclaude.tasks import TaskRegistry
-from teleclaude.testing.telegram import Budgets, Call, Chat, FakeBotApi, Message, Person, Tap, Topic
+from teleclaude.testing.telegram import Bot, Budgets, Call, Chat, FakeBotApi, Message, Person, Tap, Topic
 from teleclaude.tmux import TmuxServer
 from teleclaude.wire.sessions import CreateSession, GetSession, ListSessions, ReadScreen, SessionView
+from teleclaude_redis import RedisAdapter
 from teleclaude_telegram import TelegramAdapter, Timing
 from teleclaude_telegram.plan import Limits, Rank
 from tests.support.tmux import PrivateTmux
@@ -41,7 +42,21 @@ SAYS_BACK = "stty -echo; echo READY; exec cat"
 class Stage:
     """``ann`` is the owner, ``bob`` may only look, ``eve`` is a stranger in the same group."""
 
-    def __init__(self, home: Path, fake: FakeBotApi, clock: Clock, settings: dict[str, Any], timing: Timing) -> None:
+    def __init__(
+        self,
+        home: Path,
+        fake: FakeBotApi,
+        clock: Clock,
+        settings: dict[str, Any],
+        timing: Timing,
+        *,
+        name: str = "here",
+        bot: Bot | None = None,
+        sections: dict[str, Any] | None = None,
+    ) -> None:
+        self.name = name
+        self.bot = bot or fake.bot
+        self._sections = sections or {}
         self.home = home
         self.work = home / "work"
         self.fake = fake
@@ -70,10 +85,10 @@ class Stage:
     def config(self) -> Config:
         token = self.home / "token"
         token.touch(mode=0o600)
-        token.write_text(self.fake.token)
+        token.write_text(self.bot.token)
         return Config.model_validate(
             {
-                "computer": {"name": "here", "trusted_dirs": [{"path": str(self.work), "name": "work"}]},
+                "computer": {"name": self.name, "trusted_dirs": [{"path": str(self.work), "name": "work"}]},
                 "tmux": {"socket_name": self.tmux_socket},
                 "sessions": {"shell": "/bin/sh", "cols": 80, "rows": 24},
                 "telegram": {
@@ -85,6 +100,7 @@ class Stage:
                     "base_file_url": self.fake.base_file_url,
                     **self._settings,
                 },
+                **self._sections,
             }
         )
 
@@ -124,23 +140,28 @@ class Stage:
             clock=clock,
         )
         self.core = await stack.enter_async_context(build_core(parts))
+        if config.redis.enabled:
+            await stack.enter_async_context(RedisAdapter(self._context(config.redis)))
         await self.start()
         stack.push_async_callback(self.stop)
 
     async def start(self) -> None:
         """Start the adapter, or start it again."""
         self._section = self.config().telegram
-        context = AdapterContext(
+        context = self._context(self._section, reloaded=lambda: self._section)
+        self.adapter = await self._running.enter_async_context(TelegramAdapter(context, self._timing))
+
+    def _context(self, settings: Any, **more: Any) -> AdapterContext:
+        return AdapterContext(
             hub=self.hub,
             tasks=self.tasks,
             clock=self._clock,
             computer=self.core.computer,
-            settings=self._section,
+            settings=settings,
             state_dir=self.state,
             runtime_dir=self.home / "run",
-            reloaded=lambda: self._section,
+            **more,
         )
-        self.adapter = await self._running.enter_async_context(TelegramAdapter(context, self._timing))
 
     def reload(self, **settings: Any) -> None:
         """As ``kill -HUP`` does with a changed config."""
@@ -197,7 +218,7 @@ class Stage:
 
     async def worked_off(self) -> None:
         """Wait until everything that people did so far has been taken and worked off."""
-        updates = self.fake.bot.updates
+        updates = self.bot.updates
         last = max((update["update_id"] for update in updates.waiting), default=updates.confirmed)
         await eventually(lambda: updates.confirmed >= last, timeout=10)
         await eventually(self._nothing_waits, timeout=10)
@@ -233,15 +254,16 @@ async def stage(
         terminals = PrivateTmux(home / "run", "control")
         this.tmux_socket = terminals.socket_name
         stack.callback(shutil.rmtree, home, ignore_errors=True)
-        stack.push_async_callback(_end, terminals)
+        stack.push_async_callback(end_terminals, terminals)
         await this.begin(stack)
         await fake.until(fake.polling, 10)
         yield this
 
 
-async def _end(terminals: PrivateTmux) -> None:
-    """The core takes in orphans, so what the tmux server leaves is ours to wait for."""
-    await terminals.reap()
+async def end_terminals(*terminals: PrivateTmux) -> None:
+    """The core takes in orphans, so what the tmux servers leave is ours to wait for."""
+    for one in terminals:
+        await one.reap()
 
     def all_gone() -> bool:
         try:

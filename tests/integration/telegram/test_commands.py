@@ -6,7 +6,7 @@ import stat
 from pathlib import Path
 
 from teleclaude.testing.telegram import Message, Topic
-from teleclaude.wire.sessions import CreateSession, SendInput
+from teleclaude.wire.sessions import CreateSession, SendInput, UpdateSession
 from teleclaude_telegram.commands import TABLE
 from tests.integration.telegram.stage import OWNER, Stage, stage
 from tests.support.wait import eventually
@@ -206,18 +206,24 @@ async def test_voice_is_off_by_default(room: Stage) -> None:
     await room.said("voice notes are off", topic)
 
 
-async def test_a_session_that_arrives_goes_on_in_the_topic_it_had(room: Stage) -> None:
-    """Another computer's bot finds the topic that was made, and goes on in it."""
-    topic = await room.new("carried")
+async def test_a_tag_takes_no_topic_from_the_session_that_lives_in_it(room: Stage) -> None:
+    """The tag leads whoever takes a session over to its topic; on any other session it means nothing."""
+    topic = await room.new_echo("victim")
+    mark = f"telegram:{-room.group.id}:{topic.id}"
 
-    async def marked() -> list[str]:
-        return (await room.session("carried")).tags
+    async def marked() -> bool:
+        return (await room.session("victim")).tags == [mark]
 
-    tags = await eventually(marked, timeout=10)
-    assert tags == [f"telegram:{-room.group.id}:{topic.id}"]
-    await room.hub.call(
-        OWNER, CreateSession(name="arrived", cwd=str(room.work), tags=[f"telegram:{-room.group.id}:{topic.id}"])
-    )
-    await room.hub.call(OWNER, SendInput(id="arrived", text="echo goes on $((1+1))"))
-    await room.said("goes on 2", topic)
-    assert len(room.fake.topics()) == 1
+    await eventually(marked, timeout=10)
+    for name, tags in (("thief", [mark]), ("general", [f"telegram:{-room.group.id}:1"])):
+        await room.hub.call(OWNER, CreateSession(name=name, cwd=str(room.work), command=["cat"], tags=tags))
+        await room.fake.until(lambda name=name: room.fake.topic(name), 10)  # type: ignore[misc]
+    await room.ann.says("for the victim", topic=topic)
+    await room.shows("victim", "for the victim")
+    assert not [line for line in await room.lines("thief") if line]
+    await room.hub.call(OWNER, UpdateSession(id="victim", tags=["mine"]))
+
+    async def marked_again() -> bool:
+        return (await room.session("victim")).tags == ["mine", mark]
+
+    await eventually(marked_again, timeout=10)
