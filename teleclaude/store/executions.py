@@ -25,7 +25,7 @@ _INSERT = """
 """
 _UPDATE = """
     UPDATE executions SET status = :status, live = :live, ended_at = :ended_at, record = :record, crc = :crc
-    WHERE id = :id
+    WHERE id = :id AND live
 """
 
 
@@ -33,10 +33,16 @@ def insert(connection: sqlite3.Connection, execution: Execution) -> None:
     connection.execute(_INSERT, _row(execution))
 
 
-def save(connection: sqlite3.Connection, execution: Execution) -> None:
-    """Store what has become of it; raises ``NotFoundError`` when it has no row."""
-    if connection.execute(_UPDATE, _row(execution)).rowcount == 0:
+def save(connection: sqlite3.Connection, execution: Execution) -> bool:
+    """Store what has become of it; False when it had ended: an outcome is final, whatever comes late.
+
+    Raises ``NotFoundError`` when it has no row.
+    """
+    if connection.execute(_UPDATE, _row(execution)).rowcount > 0:
+        return True
+    if connection.execute("SELECT 1 FROM executions WHERE id = ?", (execution.id,)).fetchone() is None:
         raise NotFoundError(f"execution {execution.id} has been deleted", operation="execution.save")
+    return False
 
 
 def delete(connection: sqlite3.Connection, execution_id: str) -> bool:

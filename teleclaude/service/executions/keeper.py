@@ -9,7 +9,7 @@ from functools import partial
 import structlog
 
 from teleclaude.clock import Clock, timestamp
-from teleclaude.errors import TeleclaudeError
+from teleclaude.errors import NotFoundError, TeleclaudeError
 from teleclaude.events import ExecutionCreated, ExecutionEnded, ExecutionStateChanged, Fact, OutputGap
 from teleclaude.model import (
     Execution,
@@ -142,12 +142,15 @@ class Keeper:
         )
 
     async def _store_end(self, execution: Execution, facts: list[Fact], pauses: Iterable[float]) -> bool:
-        """Whether it was stored, at once or after one of the pauses."""
+        """Whether it was stored, at once or after one of the pauses, or is not wanted any more."""
         for pause in (0.0, *pauses):
             if pause:
                 await self._clock.sleep(pause)
             try:
                 await self._records.save(execution, *facts)
+                return True
+            except NotFoundError:
+                log.info("execution_deleted_before_its_end_was_stored", execution_id=execution.id)
                 return True
             except TeleclaudeError as error:
                 log.warning("execution_end_not_stored", execution_id=execution.id, error=str(error))

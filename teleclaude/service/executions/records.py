@@ -10,7 +10,7 @@ from datetime import datetime
 
 from teleclaude.bus import Bus
 from teleclaude.clock import Clock
-from teleclaude.errors import NotFoundError
+from teleclaude.errors import IndeterminateError, NotFoundError, TeleclaudeError
 from teleclaude.events import Event, ExecutionDeleted, Fact
 from teleclaude.model import Execution
 from teleclaude.store import Database, events, executions
@@ -55,7 +55,7 @@ class ExecutionRecords:
         self._bus.publish(await self._database.write(write, synced=False))
 
     async def save(self, execution: Execution, *facts: Fact) -> None:
-        """Store it and ``facts`` about it; both or neither."""
+        """Store it and ``facts`` about it; both or neither. Does nothing when its outcome is stored already."""
         earlier = self._take()
         change = _Change(execution, facts, self._clock.now())
 
@@ -64,7 +64,9 @@ class ExecutionRecords:
 
         try:
             happened = await self._database.write(write, synced=False)
-        except BaseException:
+        except IndeterminateError:
+            raise  # all of it may still be stored
+        except TeleclaudeError:
             if earlier:
                 self._write_soon(earlier)
             raise
@@ -137,20 +139,22 @@ class ExecutionRecords:
 def _apply(connection: sqlite3.Connection, changes: list[_Change], needed: str | None = None) -> list[Event]:
     """The last state of each execution, and all facts in order.
 
-    Who has been deleted meanwhile costs the others nothing; only for the one called ``needed`` that is an error.
+    Who has ended or been deleted before costs the others nothing; only for the one called ``needed`` the latter is an
+    error.
     """
     latest = {change.execution.id: change.execution for change in changes}
-    deleted = set()
+    over = set()
     for execution in latest.values():
         try:
-            executions.save(connection, execution)
+            if not executions.save(connection, execution):
+                over.add(execution.id)
         except NotFoundError:
             if execution.id == needed:
                 raise
-            deleted.add(execution.id)
+            over.add(execution.id)
     found: list[Event] = []
     for change in changes:
-        if change.execution.id not in deleted:
+        if change.execution.id not in over:
             found += _append(connection, change.execution, change.facts, change.at)
     return found
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -94,3 +95,45 @@ async def test_who_has_been_deleted_meanwhile_costs_the_others_nothing(
         return await told(database) == [("a", "running")]
 
     await eventually(stored)
+
+
+async def test_a_write_that_fails_brings_back_no_state_that_has_passed(
+    records: ExecutionRecords, database: Database
+) -> None:
+    one = execution("a")
+    await records.insert(one)
+    running = one.moved_to(RUNNING)
+    records.save_soon(running, ExecutionStateChanged(status="running"))
+    gone, _ = await asyncio.gather(
+        records.save(execution("gone").moved_to(RUNNING)),
+        records.save(running.moved_to(ENDED), ExecutionStateChanged(status="completed")),
+        return_exceptions=True,
+    )
+    assert isinstance(gone, NotFoundError)
+    await database.flush()
+    found = await records.get("a")
+    assert found is not None
+    assert found.state == ENDED
+    assert await told(database) == [("a", "completed")]
+
+
+async def test_an_outcome_is_stored_and_told_once(records: ExecutionRecords, database: Database) -> None:
+    one = execution("a")
+    await records.insert(one)
+    running = one.moved_to(RUNNING)
+    for _ in range(2):
+        await records.save(running.moved_to(ENDED), ExecutionStateChanged(status="completed"))
+    assert await told(database) == [("a", "completed")]
+
+
+async def test_who_gives_up_waiting_tells_nothing_twice(records: ExecutionRecords, database: Database) -> None:
+    one, other = execution("a"), execution("b")
+    await records.insert(one)
+    await records.insert(other)
+    records.save_soon(one.moved_to(RUNNING), ExecutionStateChanged(status="running"))
+    impatient = asyncio.ensure_future(records.save(other.moved_to(RUNNING), ExecutionStateChanged(status="running")))
+    await asyncio.sleep(0)
+    impatient.cancel()
+    await asyncio.gather(impatient, return_exceptions=True)
+    await database.flush()
+    assert await told(database) == [("a", "running"), ("b", "running")]

@@ -94,9 +94,11 @@ def test_a_row_is_stored_changed_found_and_dropped(connection: sqlite3.Connectio
     assert executions.get(connection, "E1") == running
     assert executions.all_live(connection) == [running]
     ended = running.moved_to(CompletedState(Ending(completed_at=NOW)))
-    executions.save(connection, ended)
+    assert executions.save(connection, ended)
     assert executions.get(connection, "E1") == ended
     assert executions.all_live(connection) == []
+    assert not executions.save(connection, running)
+    assert executions.get(connection, "E1") == ended
     assert executions.delete(connection, "E1")
     assert not executions.delete(connection, "E1")
     with pytest.raises(NotFoundError):

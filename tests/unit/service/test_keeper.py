@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from teleclaude.bus import Bus
+from teleclaude.clock import SystemClock
+from teleclaude.model import CompletedState, Ending, Execution, ExecutionSpec, ProcessIdentity, RunningState
+from teleclaude.service.executions.keeper import OWNER, Keeper
+from teleclaude.service.executions.live import ExecutionTable
+from teleclaude.service.executions.records import ExecutionRecords
+from teleclaude.store import Database, EventLog
+from teleclaude.streams import StreamStore, make_watcher
+from teleclaude.tasks import TaskRegistry
+
+CLOCK = SystemClock()
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    keeper: Keeper
+    table: ExecutionTable
+    records: ExecutionRecords
+    tasks: TaskRegistry
+
+
+@pytest.fixture
+async def parts(tmp_path: Path) -> AsyncIterator[Parts]:
+    async with AsyncExitStack() as stack:
+        tasks = await stack.enter_async_context(TaskRegistry(CLOCK))
+        database = await stack.enter_async_context(Database(tmp_path / "state.db", clock=CLOCK))
+        watcher = await stack.enter_async_context(make_watcher(tasks))
+        streams = await stack.enter_async_context(
+            StreamStore(tmp_path / "streams", watcher=watcher, segment_bytes=1 << 20)
+        )
+        table, records = ExecutionTable(), ExecutionRecords(database, Bus(EventLog(database)), CLOCK)
+        keeper = Keeper(table=table, records=records, streams=streams, tasks=tasks, clock=CLOCK)
+        yield Parts(keeper, table, records, tasks)
+
+
+async def test_the_end_of_a_deleted_one_is_not_waited_for(parts: Parts) -> None:
+    spec = ExecutionSpec(argv=("true",), cwd="/")
+    running = RunningState(CLOCK.now(), ProcessIdentity(4242, 1))
+    execution = Execution(id="a", computer="here", spec=spec, state=running, created_at=CLOCK.now(), owner="o")
+    live = await parts.keeper.open(execution)
+    await parts.records.delete(execution)
+    async with asyncio.timeout(5):
+        await parts.keeper.finish(live, CompletedState(Ending(completed_at=CLOCK.now(), exit_code=0)), {})
+    assert live.ended.is_set()
+    assert parts.table.find("a") is None
+    assert await parts.tasks.settle_owner(OWNER, 1.0) == []
