@@ -23,9 +23,10 @@ from teleclaude_telegram.desk import Desk
 from teleclaude_telegram.journal import Journal
 from teleclaude_telegram.outbox import UPLOADS, Outbox
 from teleclaude_telegram.people import People
-from teleclaude_telegram.plan import GROUP, PRIVATE, Limits, Plan
+from teleclaude_telegram.plan import GROUP, PRIVATE, Limits, Plan, Rank
 from teleclaude_telegram.poll import DEAF_SECONDS, Poller
 from teleclaude_telegram.room import TOPICS, Room
+from teleclaude_telegram.spool import sweep
 from teleclaude_telegram.taps import Deed, Taps
 from teleclaude_telegram.watch import Watcher
 
@@ -90,6 +91,7 @@ class TelegramAdapter:
         plan = Plan(self._timing.limits or (GROUP if room.is_group else PRIVATE))
         self._outbox = outbox = Outbox(plan, room.journal, context.clock, context.tasks, room.move)
         await outbox.load()
+        await asyncio.to_thread(sweep, room.folder / "spool", [job.doc.get("path", "") for job in plan.jobs])
         deliverer = Deliverer(room, outbox)
         watcher = Watcher(room, outbox, deliverer, self._timing.quiet)
         tools = Tools(room, outbox, watcher)
@@ -98,7 +100,11 @@ class TelegramAdapter:
             await desk.say_late(request, deed)
 
         self._desk = desk = Desk(tools, self._people, Taps(deliverer, say_late))
-        self._poller = Poller(room.api, room.journal, context.clock, desk.wake)
+
+        async def alarm(text: str) -> None:
+            await outbox.say("", Rank.URGENT, {"do": "say", "text": text, "silent": False}, key="alarm")
+
+        self._poller = Poller(room.api, room.journal, context.clock, desk.wake, alarm)
 
         self._known = known = asyncio.Event()
 

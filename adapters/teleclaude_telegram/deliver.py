@@ -29,7 +29,6 @@ log = structlog.get_logger(__name__)
 FINAL_BYTES = 64 << 10
 FINAL_UNITS = 3400
 QUESTION_TTL = 24 * 3600.0
-AGAIN = "↻ perhaps for the second time: the line broke\n"
 
 _OF_ITS_OWNER = ("live", "question", "title", "topic", "close")
 """What only the bot of the computer that has a session does."""
@@ -113,7 +112,7 @@ class Deliverer:
         if place is not None and not self._room.is_apart(place):
             text = render.bold(f"[{place.name}]\n") + text
         if job.doc.get("again"):
-            text = Text(AGAIN) + text
+            text = Text(render.AGAIN) + text
         if render.units(text.body) > render.TEXT_UNITS:
             text = render.plain(text.body)
         thread = job.doc.get("thread") if place is None else place.thread
@@ -127,9 +126,7 @@ class Deliverer:
             reply_markup=markup(keyboard),
             disable_web_page_preview=True,
         )
-        if place is not None and thread is not None and message.message_thread_id != thread:
-            await self._room.tidy([message.message_id])
-            raise BadRequest("message thread not found")
+        await self._room.expect_in(place, message)
         if place is not None and place.remade:
             place.remade = 0
             await self._room.keep(place)

@@ -20,6 +20,7 @@ T = TypeVar("T")
 KEPT_UPDATES = 10_000
 """Ids of updates that are remembered, so that a repeat is known."""
 
+IDS_SECONDS = 6 * 24 * 3600.0
 MAX_CALLBACKS = 20_000
 MAX_TIDY = 200
 
@@ -157,10 +158,15 @@ class Journal:
         offset = max(update_id for update_id, _ in updates) + 1
         await self._change(*rows, _set(OFFSET, str(offset)))
 
-    async def offset(self) -> int | None:
-        """What to ask the server for next; None at the very first."""
+    async def offset(self, now: float) -> int | None:
+        """What to ask the server for next. None at the very first, and when no update has come for so long that the
+        server may begin at a lower number: it chooses one at random after a week (see ``Update`` in its documentation).
+        """
         value = await self.setting(OFFSET)
-        return None if value is None else int(value)
+        if value is None:
+            return None
+        ((newest,),) = await self._rows("SELECT max(taken_at) FROM updates")
+        return int(value) if newest is None or now - newest < IDS_SECONDS else None
 
     async def waiting(self) -> list[tuple[int, Any]]:
         """Updates that were taken and not yet worked off, oldest first."""

@@ -12,6 +12,7 @@ from telegram import InlineKeyboardMarkup, InputFile, InputMediaPhoto
 
 from teleclaude.wire.sessions import ReadScreen, RenderScreen
 from teleclaude_telegram import render
+from teleclaude_telegram.api import BadRequest
 from teleclaude_telegram.journal import Place
 from teleclaude_telegram.keyboards import Rows, mint, pad
 from teleclaude_telegram.outbox import Outbox, Rest
@@ -20,9 +21,12 @@ from teleclaude_telegram.room import SELF, Room
 
 log = structlog.get_logger(__name__)
 
+CAPTION_UNITS = 1000
+_NO_PHOTO = ("photo_invalid_dimensions", "too big for a photo", "image_process_failed")
+
 
 class Media:
-    """Raises as ``Deliverer.step`` does."""
+    """Raises as ``Deliverer.step`` does. What the server does not take as a photo goes as a file."""
 
     def __init__(self, room: Room, outbox: Outbox) -> None:
         self._room = room
@@ -31,78 +35,103 @@ class Media:
     async def picture(self, job: Job, place: Place | None) -> bool:
         """The terminal as an image, in the message that shows it; with ``as_file`` it is not compressed."""
         assert place is not None
-        room, doc = self._room, job.doc
+        hub = self._room.hub
         # Before the picture is made: a question that comes between the two is then none that somebody has seen.
-        prompt = (await room.hub.call(SELF, ReadScreen(id=place.session_id))).prompt
-        png = await room.hub.call(SELF, RenderScreen(id=place.session_id))
-        digest = hashlib.sha256(png).hexdigest()
-        if doc.get("as_file"):
-            await self._outbox.spend()
-            await room.api.bot.send_document(
-                room.chat_id,
-                InputFile(png, filename=f"{place.name}.png"),
-                message_thread_id=place.thread,
-                disable_notification=True,
-            )
+        prompt = (await hub.call(SELF, ReadScreen(id=place.session_id))).prompt
+        png = await hub.call(SELF, RenderScreen(id=place.session_id))
+        if job.doc.get("as_file"):
+            await self._outbox.about_to_send(job)
+            await self._send(job, place, InputFile(png, filename=f"{place.name}.png"))
             return True
-        same = place.picture is not None and digest == place.picture_hash and not doc.get("fresh")
-        if same and not doc.get("keys"):
-            return True
-        name = f"pad:{place.session_id}"
-        keys = pad(place.session_id, "" if prompt is None else prompt.fingerprint)
-        keyboard = await mint(room.journal, keys, now=room.now(), keyboard=name)
-        await self._outbox.spend()
-        if place.picture is None or doc.get("fresh"):
-            message = await room.api.bot.send_photo(
-                room.chat_id,
-                InputFile(png, filename="screen.png"),
-                message_thread_id=place.thread,
-                disable_notification=True,
-                reply_markup=markup(keyboard),
-            )
-            old, place.picture = place.picture, message.message_id
-            await room.tidy([old] if old else [])
-        elif same:
-            await room.api.bot.edit_message_reply_markup(
-                chat_id=room.chat_id, message_id=place.picture, reply_markup=markup(keyboard)
-            )
-        else:
-            await room.api.bot.edit_message_media(
-                InputMediaPhoto(png, filename="screen.png"),
-                chat_id=room.chat_id,
-                message_id=place.picture,
-                reply_markup=markup(keyboard),
-            )
-        place.picture_hash = digest
-        await room.keep(place)
+        try:
+            await self._show(job, place, png, "" if prompt is None else prompt.fingerprint)
+        except BadRequest as error:
+            if not _is_no_photo(error):
+                raise
+            await self._room.tidy([place.picture] if place.picture else [])
+            place.picture = None
+            await self._room.keep(place)
+            job.doc["as_file"] = True
+            return False
         return True
 
-    async def file(self, job: Job, place: Place | None) -> bool | Rest:
-        """A file from the spool, which then goes, or from where it lies. It may be large, so nothing waits for it."""
+    async def _show(self, job: Job, place: Place, png: bytes, asked: str) -> None:
         room, doc = self._room, job.doc
+        digest = hashlib.sha256(png).hexdigest()
+        same = place.picture is not None and digest == place.picture_hash and not doc.get("fresh")
+        if same and not doc.get("keys"):
+            return
+        name = f"pad:{place.session_id}"
+        keyboard = markup(await mint(room.journal, pad(place.session_id, asked), now=room.now(), keyboard=name))
+        where: dict[str, Any] = {"chat_id": room.chat_id, "message_id": place.picture, "reply_markup": keyboard}
+        if place.picture is None or doc.get("fresh"):
+            await self._outbox.about_to_send(job)
+            old, file = place.picture, InputFile(png, filename="screen.png")
+            place.picture = await self._send(job, place, file, photo=True, keyboard=keyboard)
+            await room.tidy([old] if old else [])
+        elif same:
+            await self._outbox.spend()
+            await room.api.bot.edit_message_reply_markup(**where)
+        else:
+            await self._outbox.spend()
+            await room.api.bot.edit_message_media(InputMediaPhoto(png, filename="screen.png"), **where)
+        place.picture_hash = digest
+        await room.keep(place)
+
+    async def file(self, job: Job, place: Place | None) -> bool | Rest:
+        """A file from the spool, or from where it lies. It may be large, so nothing waits for it."""
+        doc = job.doc
         path = Path(doc["path"])
         try:
             data = await asyncio.to_thread(path.read_bytes)
         except OSError as error:
             log.warning("telegram_file_gone", path=str(path), error=str(error))
             return True
-        thread = doc.get("thread") if place is None else place.thread
-        await self._outbox.spend()
-        send: Any = room.api.bot.send_photo if doc.get("photo") else room.api.bot.send_document
+        await self._outbox.about_to_send(job)
 
         async def upload() -> bool:
-            await send(
-                room.chat_id,
-                InputFile(data, filename=doc["name"]),
-                caption=render.head(doc.get("caption", ""), 1000) or None,
-                message_thread_id=thread,
-                disable_notification=doc.get("silent", True),
-            )
-            if doc.get("spooled"):
-                await asyncio.to_thread(path.unlink, missing_ok=True)
+            file, photo = InputFile(data, filename=doc["name"]), bool(doc.get("photo"))
+            try:
+                await self._send(job, place, file, photo=photo, silent=doc.get("silent", True))
+            except BadRequest as error:
+                if not photo or not _is_no_photo(error):
+                    raise
+                doc["photo"] = False
+                doc.pop("sent", None)
+                return False
             return True
 
         return upload
+
+    async def _send(
+        self,
+        job: Job,
+        place: Place | None,
+        file: InputFile,
+        *,
+        photo: bool = False,
+        silent: bool = True,
+        keyboard: InlineKeyboardMarkup | None = None,
+    ) -> int:
+        """Answers the message's id."""
+        bot, doc = self._room.api.bot, job.doc
+        caption = (render.AGAIN if doc.get("again") else "") + doc.get("caption", "")
+        send: Any = bot.send_photo if photo else bot.send_document
+        message = await send(
+            self._room.chat_id,
+            file,
+            caption=render.head(caption, CAPTION_UNITS).strip() or None,
+            message_thread_id=doc.get("thread") if place is None else place.thread,
+            disable_notification=silent,
+            reply_markup=keyboard,
+        )
+        await self._room.expect_in(place, message)
+        return int(message.message_id)
+
+
+def _is_no_photo(error: BadRequest) -> bool:
+    """Whether the server would take it as a file."""
+    return any(words in str(error).lower() for words in _NO_PHOTO)
 
 
 def markup(rows: Rows | None) -> InlineKeyboardMarkup | None:

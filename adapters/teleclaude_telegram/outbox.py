@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -207,6 +208,8 @@ class Outbox:
         self.plan.remove(job)
         if job.id is not None:
             await self._journal.said(job.id)
+        if job.doc.get("spooled"):
+            await asyncio.to_thread(Path(job.doc["path"]).unlink, missing_ok=True)
 
     async def _failed(self, job: Job, error: ApiError) -> None:
         now = self._clock.monotonic()

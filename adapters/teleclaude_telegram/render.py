@@ -15,6 +15,7 @@ from teleclaude.wire.executions import ExecutionView
 from teleclaude.wire.sessions import SessionView
 
 TEXT_UNITS = 4096
+AGAIN = "↻ perhaps for the second time: the line broke\n"
 TITLE_UNITS = 128
 LABEL_UNITS = 48
 SCREEN_LINES = 40

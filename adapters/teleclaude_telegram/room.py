@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import structlog
+from telegram import Message
 
 from teleclaude.api import AdapterContext, Hub
 from teleclaude.model import Principal, Role
-from teleclaude_telegram.api import ApiError, BotApi, explain
+from teleclaude_telegram.api import ApiError, BadRequest, BotApi, explain
 from teleclaude_telegram.journal import Journal, Place
 
 log = structlog.get_logger(__name__)
@@ -151,6 +152,12 @@ class Room:
         """In a chat without topics: texts go there from now on."""
         self.current = session_id
         await self.journal.set(CURRENT, session_id or "")
+
+    async def expect_in(self, place: Place | None, message: Message) -> None:
+        """Take it back when the server put it elsewhere silently. Raises ``BadRequest`` as for a deleted topic."""
+        if place is not None and place.thread is not None and message.message_thread_id != place.thread:
+            await self.tidy([message.message_id])
+            raise BadRequest("message thread not found")
 
     async def tidy(self, message_ids: Iterable[int]) -> None:
         """Delete messages that have served; one that cannot be deleted stays."""

@@ -11,9 +11,9 @@ from teleclaude_telegram.keyboards import Button, mint
 
 async def test_updates_are_known_again_and_worked_off_once(tmp_path: Path) -> None:
     async with Journal(tmp_path / "t" / "journal.db") as journal:
-        assert await journal.offset() is None
+        assert await journal.offset(2.0) is None
         await journal.take([(10, {"a": 1}), (12, {"b": 2})], 1.0)
-        assert await journal.offset() == 13
+        assert await journal.offset(2.0) == 13
         await journal.worked_off(10)
         await journal.take([(10, {"a": 1}), (13, {"c": 3})], 2.0)
         assert [number for number, _ in await journal.waiting()] == [12, 13]
