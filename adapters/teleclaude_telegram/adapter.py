@@ -28,6 +28,7 @@ from teleclaude_telegram.poll import DEAF_SECONDS, Poller
 from teleclaude_telegram.room import TOPICS, Room
 from teleclaude_telegram.spool import sweep
 from teleclaude_telegram.taps import Deed, Taps
+from teleclaude_telegram.turns import QUIET_SECONDS
 from teleclaude_telegram.watch import Watcher
 
 log = structlog.get_logger(__name__)
@@ -46,7 +47,7 @@ class Timing:
     """``limits`` None are those that Telegram publishes for the kind of chat; ``quiet`` ends a turn, in seconds."""
 
     limits: Limits | None = None
-    quiet: float = watch.QUIET_SECONDS
+    quiet: float = QUIET_SECONDS
 
 
 class TelegramAdapter:

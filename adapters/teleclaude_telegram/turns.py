@@ -1,0 +1,176 @@
+"""What sessions print, turn by turn: shown while it comes, said when it stops, and how it ended or where it went."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import structlog
+
+from teleclaude.api import OutputExit, OutputFollower, OutputHandedOff, OutputState, OutputText
+from teleclaude.errors import GapError, NotFoundError, TeleclaudeError
+from teleclaude.model import Chunk, Gap
+from teleclaude.wire.sessions import FollowOutput, GetSession, ReadScreen
+from teleclaude_telegram import render
+from teleclaude_telegram.deliver import Deliverer
+from teleclaude_telegram.journal import Place
+from teleclaude_telegram.moves import Moves
+from teleclaude_telegram.outbox import Outbox
+from teleclaude_telegram.plan import Rank
+from teleclaude_telegram.room import SELF, Room
+from teleclaude_telegram.topics import LIVE_STATES
+
+log = structlog.get_logger(__name__)
+
+QUIET_SECONDS = 1.2
+"""How long no output comes before a turn counts as over."""
+MAX_QUIET_SECONDS = 60.0
+FIRST_LIVE_SECONDS = 2.0
+"""Shorter turns have no live message, only what came of them."""
+LONG_SECONDS = 30.0
+"""The end of a turn that took longer notifies."""
+COALESCE_SECONDS = 0.2
+LOOK_SECONDS = 1.5
+FOREVER_SECONDS = 3600.0
+AGAIN_SECONDS = 5.0
+
+
+@dataclass(slots=True)
+class Turn:
+    """Output since somebody wrote, or since it was last quiet. ``quiet`` grows while a program goes on by itself, so
+    that one which says a line every few seconds is not said line by line.
+    """
+
+    quiet: float
+    began: float | None = None
+    looked: float = 0.0
+    end: int = 0
+    screen: str = ""
+    """What it showed when it was let go of, for another computer to take."""
+    again: bool = False
+    """It has come back meanwhile: follow it once more."""
+
+    def goes_on(self, now: float, end: int) -> None:
+        self.began = now if self.began is None else self.began
+        self.end = max(self.end, end)
+
+
+class Turns:
+    def __init__(self, room: Room, outbox: Outbox, deliverer: Deliverer, moves: Moves) -> None:
+        self._room = room
+        self._outbox = outbox
+        self._deliverer = deliverer
+        self._moves = moves
+
+    async def follow(self, place: Place, turn: Turn) -> None:
+        """Follow one session to its end."""
+        hub, start = self._room.hub, place.said
+        while True:
+            try:
+                request = FollowOutput.model_validate({"id": place.session_id, "from": start, "mode": "latest"})
+                async with hub.follow_output(SELF, request) as output:
+                    if await self._turns(place, turn, output):
+                        return
+                    start = output.offset
+            except GapError as error:
+                start = error.start
+            except NotFoundError:
+                return
+            except TeleclaudeError as error:
+                log.warning("telegram_cannot_follow", session=place.session_id, error=str(error))
+                await self._room.context.clock.sleep(AGAIN_SECONDS)
+            except Exception:
+                # A full disk, say: the session goes on, and so does the watch over it.
+                log.exception("telegram_follow_failed", session=place.session_id)
+                await self._room.context.clock.sleep(AGAIN_SECONDS)
+
+    async def _turns(self, place: Place, turn: Turn, output: OutputFollower) -> bool:
+        """Whether it is over."""
+        clock = self._room.context.clock
+        while True:
+            item = await output.next(FOREVER_SECONDS if turn.began is None else turn.quiet)
+            match item:
+                case None:
+                    if turn.began is not None:
+                        await self._settled(place, turn)
+                case Chunk() | OutputText():
+                    await self._went_on(place, turn, item.end)
+                    await clock.sleep(COALESCE_SECONDS)
+                case Gap():
+                    turn.goes_on(clock.monotonic(), item.end)
+                case OutputExit():
+                    await self._ended(place, turn)
+                    return True
+                case OutputState(state="handing_off"):
+                    turn.screen = await self._last_screen(place)
+                case OutputHandedOff():
+                    await self._moves.leave(place, item.computer)
+                    await self._parted(place, turn, output.offset)
+                    return True
+
+    async def _went_on(self, place: Place, turn: Turn, end: int) -> None:
+        """More output: shown as far as there is room, and looked at now and then for a question amid the noise."""
+        now = self._room.context.clock.monotonic()
+        turn.goes_on(now, end)
+        name = f"live:{place.session_id}"
+        self._outbox.show(place.session_id, {"do": "live"}, key=name, delay=FIRST_LIVE_SECONDS)
+        if now - turn.looked >= LOOK_SECONDS and now - (turn.began or now) >= LOOK_SECONDS:
+            turn.looked = now
+            await self._asks(place)
+
+    async def _asks(self, place: Place) -> bool:
+        """Whether the screen holds a question, which is then passed on."""
+        if place.left:
+            return False
+        try:
+            screen = await self._room.hub.call(SELF, ReadScreen(id=place.session_id))
+        except TeleclaudeError as error:
+            log.debug("telegram_no_screen", session=place.session_id, error=str(error))
+            return False
+        return await self._deliverer.ask(place, screen)
+
+    async def _last_screen(self, place: Place) -> str:
+        try:
+            screen = await self._room.hub.call(SELF, ReadScreen(id=place.session_id))
+        except TeleclaudeError as error:
+            log.debug("telegram_no_screen", session=place.session_id, error=str(error))
+            return ""
+        return render.screen_text(screen.lines, render.FINAL_LINES)
+
+    async def _settled(self, place: Place, turn: Turn) -> None:
+        """No output for a while: a question, or the end of the turn."""
+        if not await self._asks(place):
+            await self._over(place, turn)
+            return
+        turn.quiet = min(turn.quiet * 2, MAX_QUIET_SECONDS)
+        turn.began = None
+        self._outbox.plan.forget(f"live:{place.session_id}")
+
+    async def _over(self, place: Place, turn: Turn) -> None:
+        now = self._room.context.clock.monotonic()
+        took = 0.0 if turn.began is None else now - turn.began - turn.quiet
+        if turn.end > place.said:
+            doc = {"do": "final", "end": turn.end, "silent": took < LONG_SECONDS}
+            await self._outbox.say(place.session_id, Rank.FINAL, doc, key=f"final:{place.session_id}")
+        self._outbox.plan.forget(f"live:{place.session_id}")
+        turn.began = None
+        turn.quiet = min(turn.quiet * 2, MAX_QUIET_SECONDS)
+        if place.picture is not None:
+            self._outbox.show(place.session_id, {"do": "picture"}, key=f"picture:{place.session_id}")
+
+    async def _ended(self, place: Place, turn: Turn) -> None:
+        """All of its output was read: say the rest, how it ended, and close the topic."""
+        await self._over(place, turn)
+        session = await self._room.hub.call(SELF, GetSession(id=place.session_id))
+        if session.state in LIVE_STATES:
+            return
+        text, failed = render.ended(session)
+        doc = {"do": "say", "text": text.body, "silent": not failed}
+        await self._outbox.say(place.session_id, Rank.FINAL, doc, key=f"ended:{place.session_id}")
+        await self._outbox.say(place.session_id, Rank.FINAL, {"do": "title"}, key=f"sign:{place.session_id}")
+        await self._outbox.say(
+            place.session_id, Rank.FINAL, {"do": "close"}, key=f"close:{place.session_id}", last=True
+        )
+
+    async def _parted(self, place: Place, turn: Turn, end: int) -> None:
+        took = 0.0 if turn.began is None else self._room.context.clock.monotonic() - turn.began
+        await self._moves.part(place, end, silent=took < LONG_SECONDS, screen=turn.screen)
