@@ -316,16 +316,21 @@ class _Conversation:
                 begun.cancel()
 
     async def _execute(self, options: Execute) -> ExecutionView:
-        if self._execution is not None:
-            running: ExecutionView = await self._call(GetExecution(id=self._execution))
-            if running.status not in _ENDED:
-                raise BusyError("the command before still runs; wait for its end or cancel it", operation="execute")
+        if self._execution is not None and await self._is_live(self._execution):
+            raise BusyError("the command before still runs; wait for its end or cancel it", operation="execute")
         timeout_ms = None if options.timeout is None else max(1, math.ceil(options.timeout * 1000))
         started: ExecutionView = await self._call(
             StartExecution(script=options.command, timeout_ms=timeout_ms, lifetime=Lifetime.CONNECTION)
         )
         self._execution = started.id
         return started
+
+    async def _is_live(self, execution_id: str) -> bool:
+        try:
+            found: ExecutionView = await self._call(GetExecution(id=execution_id))
+        except NotFoundError:  # it has been dropped, and only what has ended can be
+            return False
+        return found.status not in _ENDED
 
     async def _control(self, options: Control) -> ExecutionView:
         if self._execution is None:

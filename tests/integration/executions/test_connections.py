@@ -50,6 +50,14 @@ async def test_b10_of_many_executes_one_runs_and_the_others_are_told(caller: Rpc
         assert (await end(client, started[0]))["status"] == "cancelled"
 
 
+async def test_what_execute_ran_before_may_be_dropped(caller: Rpc, client: Client) -> None:
+    before = await caller.call("execute", command="true")
+    await end(client, before)
+    await client.delete(f"/executions/{before['id']}")
+    assert (await caller.refused("control", type="CANCEL"))[1] == "not_found"
+    assert (await caller.call("execute", command="true"))["id"] != before["id"]
+
+
 async def test_b18_a_session_beyond_the_limit_is_refused_until_one_closes() -> None:
     async with daemon_process({"TELECLAUDE_SESSIONS__MAX": "2"}) as daemon, Client(daemon.socket) as client:
         first, _ = [await client.post("/sessions", {"command": "cat"}) for _ in range(2)]
