@@ -128,7 +128,13 @@ def _seconds(payload: bytes) -> float:
         return UNSAID_SECONDS
 
 
-_OF_THE_CHAT = ("chat not found", "have no rights to send", "chat_write_forbidden", "chat was deactivated")
+_OF_THE_CHAT = (
+    "chat not found",
+    "have no rights to send",
+    "not enough rights to send text",
+    "chat_write_forbidden",
+    "chat was deactivated",
+)
 
 
 def is_of_the_chat(error: BadRequest) -> bool:

@@ -112,5 +112,11 @@ class Ask:
         place.tidy_later(self.message_id)
         await self.tools.room.keep(place)
 
+    async def vanishes(self) -> None:
+        """The message holds what nobody may read in the chat: it goes now, whatever else happens."""
+        if self.place is not None and self.message_id is not None:
+            doc = {"do": "remove", "message": self.message_id}
+            await self.tools.outbox.say(self.place.session_id, Rank.URGENT, doc)
+
     def at(self, place: Place | None) -> Ask:
         return replace(self, place=place)

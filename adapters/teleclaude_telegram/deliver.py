@@ -55,7 +55,9 @@ class Deliverer:
             "title": topics.title,
             "left": self._left,
             "close": topics.close,
+            "reopen": topics.reopen,
             "topic": self._topic,
+            "remove": self._remove,
         }
 
     async def step(self, job: Job) -> bool | Rest:
@@ -63,7 +65,7 @@ class Deliverer:
         shown.
         """
         room = self._room
-        if room.mode is None:
+        if room.mode is None or not room.is_sure:
             await self._outbox.spend()
             await room.learn()
             return False
@@ -103,6 +105,16 @@ class Deliverer:
         if place is not None and doc.get("tidy"):
             place.tidy_later(message.message_id)
             await self._room.keep(place)
+        return True
+
+    async def _remove(self, job: Job, place: Place | None) -> bool:
+        """Delete a message that must not stay; one that cannot be deleted is left to the person."""
+        try:
+            await self._room.api.bot.delete_message(self._room.chat_id, job.doc["message"])
+        except BadRequest as error:
+            if "not found" not in str(error).lower():
+                text = f"⚠️ Remove what you wrote yourself: it is a secret, and the bot may not ({error})."
+                await self._outbox.say(job.topic, Rank.URGENT, {"do": "say", "text": text, "silent": False})
         return True
 
     async def _send(

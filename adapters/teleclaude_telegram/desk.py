@@ -19,6 +19,7 @@ from teleclaude_telegram.journal import Place
 from teleclaude_telegram.keyboards import Button
 from teleclaude_telegram.lanes import Lanes
 from teleclaude_telegram.people import People
+from teleclaude_telegram.plan import Rank
 from teleclaude_telegram.room import PLAIN, SELF, TOPICS
 from teleclaude_telegram.taps import Deed, Taps
 from teleclaude_telegram.topics import LIVE_STATES
@@ -29,6 +30,7 @@ from teleclaude_telegram.updates import (
     Moved,
     Said,
     Spoken,
+    Standing,
     Tapped,
     TopicNews,
     read_command,
@@ -112,6 +114,8 @@ class Desk:
                     await self._topic(incoming)
                 case Moved() if incoming.chat_id == self._room.chat_id:
                     await self._room.move(incoming.to)
+                case Standing() if incoming.chat_id == self._room.chat_id:
+                    self._room.doubt()
                 case Ignored():
                     log.debug("telegram_update_ignored", reason=incoming.reason)
         except Exception:
@@ -237,13 +241,12 @@ class Desk:
             await running.cell(replace(ask, args=text, name="py"))
             return
         is_secret = await self._asks_secret(ask, place)
+        if is_secret:
+            await ask.vanishes()
         self._tools.watcher.touched(place.session_id)
         place.asked = ""
         await type_once(ask, place.session_id, text)
-        if is_secret and ask.message_id is not None:
-            await self._room.tidy([ask.message_id])
-        else:
-            await ask.served()
+        await ask.served()
 
     async def _asks_secret(self, ask: Ask, place: Place) -> bool:
         """Whether a password is being typed, which is to be seen in the chat no longer than it must."""
@@ -308,4 +311,5 @@ class Desk:
             if await self._lives(place):
                 place.closed = False
                 await self._room.keep(place)
+                await self._tools.outbox.say(place.session_id, Rank.REPLY, {"do": "reopen"})
                 await ask.reply(f"⚠️ The topic was closed, and the session goes on: {error.detail}")

@@ -278,7 +278,9 @@ class Journal:
         await self._change(("DELETE FROM callbacks WHERE keyboard = ?", (keyboard,)))
 
     async def expire(self, now: float) -> None:
+        """Forget buttons that work no more, and what the file still holds of rows that are gone."""
         await self._change(("DELETE FROM callbacks WHERE expires <= ?", (now,)))
+        await self._rows("PRAGMA wal_checkpoint(TRUNCATE)")
 
     async def begin_anew(self, *, keep_offset: bool) -> None:
         """Forget where everything was, what is to be said there, and all buttons."""

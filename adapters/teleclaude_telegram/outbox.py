@@ -36,6 +36,7 @@ MAX_BACKOFF_SECONDS = 60.0
 MAX_REFUSALS = 3
 PUT_OFF_SECONDS = 3.0
 MAX_PUT_OFF = 100
+SAYINGS = ("say", "final", "question", "picture", "file")
 
 Rest = Callable[[], Awaitable[bool]]
 """What is left to do of a job, beside all others."""
@@ -231,12 +232,22 @@ class Outbox:
                 log.warning("telegram_refused", do=job.doc.get("do"), topic=job.topic, error=explain(error))
                 if self._refused(job):
                     await self._finish(job)
+                    await self._admit(job, error)
             case NetworkError():
                 if job.doc.get("sent"):
                     job.doc["again"] = True
                 self._back_off(now, error)
             case _:
                 self._back_off(now, error)
+
+    async def _admit(self, job: Job, error: BadRequest) -> None:
+        """What could not be said is not passed over in silence, where something can be said at all."""
+        doc = job.doc
+        if job.id is None or doc.get("do") not in SAYINGS or doc.get("admits") or "thread" in str(error):
+            return
+        text = f"⚠️ Telegram refused what was to be said here ({error})."
+        thread = {"thread": doc["thread"]} if "thread" in doc else {}
+        await self.say(job.topic, Rank.URGENT, {"do": "say", "text": text, "silent": False, "admits": True, **thread})
 
     def _back_off(self, now: float, error: ApiError, *, least: float = 0.0) -> None:
         if self._failures == 0:

@@ -187,7 +187,7 @@ class Plan:
     def _held(self, job: Job) -> bool:
         """The end of a topic waits for the rest of it, and within a topic and rank the order stays.
 
-        Uploads go one at a time, whatever topic they are for.
+        Uploads go one at a time, whatever topic they are for, and what comes after one does not wait for it.
         """
         if job.busy or (is_upload(job) and any(other.busy and is_upload(other) for other in self._jobs)):
             return True
@@ -196,7 +196,7 @@ class Plan:
                 if not job.last:
                     return False
                 continue
-            if other.topic != job.topic:
+            if other.topic != job.topic or (is_upload(other) and not job.last):
                 continue
             if job.last and other.rank is not Rank.LIVE and not other.last:
                 return True

@@ -44,6 +44,8 @@ class Room:
         self.folder = folder
         self.chat_id: int = context.settings.chat_id
         self.mode: str | None = None
+        self.is_sure = True
+        """Whether the mode is still what it was when Telegram was asked."""
         self.username = ""
         self.current: str | None = None
         """In a chat without topics, the session that texts go to."""
@@ -96,6 +98,7 @@ class Room:
         topics = bool(chat.is_forum) if self.is_group else bool(me.has_topics_enabled)
         self.username = (me.username or "").lower()
         self.mode = TOPICS if topics else PLAIN
+        self.is_sure = True
         await self.journal.set(f"{MODE}:{self.chat_id}", self.mode)
 
     async def move(self, chat_id: int) -> None:
@@ -103,6 +106,10 @@ class Room:
         await self.journal.set(f"{CHAT}:{self.context.settings.chat_id}", str(chat_id))
         self.chat_id = chat_id
         self.mode = None
+
+    def doubt(self) -> None:
+        """What the chat can do, or the bot in it, is not what it was: it is asked for again before anything is said."""
+        self.is_sure, self.no_topics_until = False, 0.0
 
     @property
     def may_make_topics(self) -> bool:

@@ -59,10 +59,7 @@ class Topics:
         if place is None:
             raise error
         if "topic_closed" in text and place.thread is not None:
-            await self._outbox.spend()
-            await self._room.api.bot.reopen_forum_topic(self._room.chat_id, place.thread)
-            place.closed = False
-            await self._room.keep(place)
+            await self.reopen(job, place)
             session = await self._room.hub.call(SELF, GetSession(id=place.session_id))
             if session.state not in LIVE_STATES and job.doc["do"] != "close":
                 await self._outbox.say(
@@ -98,6 +95,21 @@ class Topics:
         await self._outbox.spend()
         await self._room.api.bot.edit_forum_topic(self._room.chat_id, place.thread, name=name)
         place.title = name
+        await self._room.keep(place)
+        return True
+
+    async def reopen(self, job: Job, place: Place | None) -> bool:
+        """Somebody closed it, or it was closed with a session that goes on."""
+        if place is None or place.thread is None:
+            return True
+        if self._room.mode == TOPICS and self._room.is_group:
+            await self._outbox.spend()
+            try:
+                await self._room.api.bot.reopen_forum_topic(self._room.chat_id, place.thread)
+            except BadRequest as error:
+                if "not_modified" not in str(error).lower():
+                    raise
+        place.closed = False
         await self._room.keep(place)
         return True
 

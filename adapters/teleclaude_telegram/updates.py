@@ -73,6 +73,14 @@ class Moved:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """What the bot may do in a chat has changed."""
+
+    update_id: int
+    chat_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class Ignored:
     update_id: int
     reason: str
@@ -97,7 +105,7 @@ def read_command(text: str) -> Spoken | None:
     return Spoken(name.lower(), bot.lower(), text[word.end() :].strip())
 
 
-Incoming = Said | Tapped | TopicNews | Moved | Ignored
+Incoming = Said | Tapped | TopicNews | Moved | Standing | Ignored
 
 
 def read_update(raw: Any, update_id: int) -> Incoming:
@@ -113,6 +121,8 @@ def _read(raw: Any, update_id: int) -> Incoming:
         return _tapped(raw["callback_query"], update_id)
     if "edited_message" in raw:
         return Ignored(update_id, "an edit never runs again")
+    if "my_chat_member" in raw:
+        return Standing(update_id, _id(raw["my_chat_member"]["chat"]["id"]))
     if "message" not in raw:
         return Ignored(update_id, "of no interest")
     message = raw["message"]

@@ -132,6 +132,8 @@ class Watcher:
             await self._show(place)
             if session.id in self._watched:
                 self._watched[session.id].again = True
+        elif place.closed and session.state in LIVE_STATES:
+            await self._outbox.say(session.id, Rank.REPLY, {"do": "reopen"}, key=f"reopen:{session.id}")
         self.retitle(session.id)
         if session.id not in self._watched and (not place.closed or session.state in LIVE_STATES):
             self._follow_output(place)

@@ -13,7 +13,8 @@ from teleclaude.testing.clock import ManualClock
 from teleclaude.testing.telegram.door import Door
 from teleclaude.testing.telegram.faults import Fault, Faults
 from teleclaude.testing.telegram.limits import Budgets
-from teleclaude.testing.telegram.people import Person
+from teleclaude.testing.telegram.methods.chats import member_view
+from teleclaude.testing.telegram.people import ANONYMOUS, Person
 from teleclaude.testing.telegram.polling import Polls
 from teleclaude.testing.telegram.recorder import Call, Deed, Entry, Recorder
 from teleclaude.testing.telegram.transcript import transcript
@@ -145,13 +146,25 @@ class FakeBotApi:
         return chat
 
     def kick_bot(self, chat: Chat, bot: Bot | None = None) -> None:
-        chat.members[(bot or self.bot).user.id] = "kicked"
+        """The bot is told, and hears nothing more of the chat."""
+        bot = bot or self.bot
+        before = member_view(chat, bot.user)
+        chat.members[bot.user.id] = "kicked"
+        self._stands(bot, chat, before)
         self._note_world("kick_bot", {"chat": chat.id})
 
     def demote_bot(self, chat: Chat, rights: Iterable[str] = (), bot: Bot | None = None) -> None:
-        """Leave the bot only ``rights``."""
-        chat.rights[(bot or self.bot).user.id] = frozenset(rights)
+        """Leave the bot only ``rights``, of which it is told."""
+        bot = bot or self.bot
+        before = member_view(chat, bot.user)
+        chat.rights[bot.user.id] = frozenset(rights)
+        self._stands(bot, chat, before)
         self._note_world("demote_bot", {"chat": chat.id, "rights": sorted(rights)})
+
+    def _stands(self, bot: Bot, chat: Chat, before: dict[str, Any]) -> None:
+        after = {"old_chat_member": before, "new_chat_member": member_view(chat, bot.user)}
+        content = {"chat": chat.view(), "from": ANONYMOUS.view(), "date": self.world.date()}
+        self.world.announce(bot, "my_chat_member", content | after)
 
     def migrate(self, chat: Chat) -> Chat:
         """Turn a group into a supergroup with another id; the old id is refused from now on with the new one."""

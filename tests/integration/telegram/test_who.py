@@ -120,6 +120,26 @@ async def test_a_tap_on_a_dialog_that_has_changed_does_nothing_and_shows_the_new
     await room.shows("turns", "got n")
 
 
+async def test_a_secret_that_was_typed_stays_neither_in_the_chat_nor_in_the_journal(room: Stage) -> None:
+    topic = await room.new("safe", "stty -echo; printf 'Password: '; read p; exec cat")
+    await room.said("the message is removed", topic)
+    room.fake.fail(502, method="deleteMessage")
+    message = await room.ann.says("correct horse battery", topic=topic)
+    await room.fake.until(lambda: message.deleted, 10)
+    await room.worked_off()
+    await room.adapter.journal.expire(0)
+    kept = b"".join(path.read_bytes() for path in (room.state / "telegram").iterdir() if path.is_file())
+    assert b"correct horse" not in kept
+
+
+async def test_a_secret_that_the_bot_may_not_remove_is_left_to_the_person(room: Stage) -> None:
+    topic = await room.new("safe", "stty -echo; printf 'Password: '; read p; exec cat")
+    await room.said("the message is removed", topic)
+    room.fake.demote_bot(room.group, {"can_manage_topics"})
+    await room.ann.says("correct horse battery", topic=topic)
+    assert not (await room.said("Remove what you wrote yourself", topic)).silent
+
+
 async def test_g9_a_button_of_a_session_that_is_gone(room: Stage) -> None:
     topic = await room.new("gone")
     await room.ann.says("/screen", topic=topic)
