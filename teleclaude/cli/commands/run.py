@@ -82,8 +82,8 @@ def _start(context: Context, body: Mapping[str, object]) -> dict[str, Any]:
 def _stream(run: WatchedExecution) -> None:
     try:
         run.stream()
-    except BrokenPipeError:
-        # Here, its next output would have ended it.
+    except (BrokenPipeError, CliError):
+        # Here, its next output would have ended it; and nobody watches it any more.
         with suppress(CliError):
             run.cancel()
         raise
@@ -157,6 +157,7 @@ class WatchedExecution:
         self._path = path
         self._between = between
         self._progress = _Progress()
+        self._remarks = {"stdout": _Remarks(self._progress), "stderr": Output(None, None)}
         self._signals = signals
         self._failures: list[BaseException] = []
 
@@ -199,7 +200,8 @@ class WatchedExecution:
         try:
             with _Shared(out, self._progress, raw=args.raw or not out.is_tty, colours=colours) as record:
                 query = {"stream": name}
-                Follower(self._context.client, out, record, self._path, query=query, farewell=False).run(0)
+                remarks = self._remarks[name]
+                Follower(self._context.client, remarks, record, self._path, query=query, farewell=False).run(0)
         except BaseException as error:
             # It ends this thread only; the main one raises it again.
             self._failures.append(error)
@@ -232,22 +234,35 @@ class _Shared(Record):
             super().output(start, end, data)
 
 
+class _Remarks(Output):
+    """What a follower has to say, not into the progress line. The other one is silent: both would say the same."""
+
+    def __init__(self, progress: _Progress) -> None:
+        super().__init__(None, sys.stderr)
+        self._progress = progress
+
+    def note(self, text: str) -> None:
+        with self._progress.cleared():
+            super().note(text)
+
+
 class _Progress:
     """A line on the terminal that says how long it has been quiet; nothing where stderr is none."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._began = self._last = time.monotonic()
-        self._is_shown = False
+        self._shown = ""
         self._is_tty = sys.stderr is not None and sys.stderr.isatty()
 
     def tick(self) -> None:
         now = time.monotonic()
         with self._lock:
-            if self._is_tty and now - self._last >= QUIET_SECONDS:
-                sys.stderr.write(f"\r\x1b[Krunning for {now - self._began:.0f} s (Ctrl-C interrupts)")
+            line = f"running for {now - self._began:.0f} s (Ctrl-C interrupts)"
+            if self._is_tty and now - self._last >= QUIET_SECONDS and line != self._shown:
+                sys.stderr.write(f"\r\x1b[K{line}")
                 sys.stderr.flush()
-                self._is_shown = True
+                self._shown = line
 
     def clear(self) -> None:
         with self.cleared():
@@ -256,10 +271,10 @@ class _Progress:
     @contextmanager
     def cleared(self) -> Iterator[None]:
         with self._lock:
-            if self._is_shown:
+            if self._shown:
                 sys.stderr.write("\r\x1b[K")
                 sys.stderr.flush()
-                self._is_shown = False
+                self._shown = ""
             self._last = time.monotonic()
             yield
 
