@@ -35,6 +35,7 @@ CLOSE_GRACE_MS = 1000
 START_SECONDS = 10.0
 END_SECONDS = 5.0
 DETACHED = "detached"
+HANGUP = (signal.SIGHUP, signal.SIGCONT)
 OBSERVED = ("exited", "signal", "unknown")
 """Reasons of ends that were seen, as against those of sessions that vanished."""
 
@@ -258,10 +259,10 @@ class Terminals:
         live.ended.set()
         live.tell()
         if pane is not None:
-            await asyncio.to_thread(signal_session, pane.pid, (signal.SIGHUP, signal.SIGCONT))
+            await asyncio.to_thread(signal_session, pane.pid, pane.pid_start, HANGUP)
             if live.process is not None:
                 await live.process.wait(CLOSE_GRACE_MS / 1000)
-            await asyncio.to_thread(kill_session, pane.pid)
+            await asyncio.to_thread(kill_session, pane.pid, pane.pid_start)
             await self._let_go(live, pane)
         live.unwatch()
         await self._recorders.finish(live)
@@ -274,8 +275,9 @@ class Terminals:
         """
         for info in await self._panes.list_panes():
             if info.marker == session_id:
-                await asyncio.to_thread(signal_session, info.pid, (signal.SIGHUP, signal.SIGCONT))
-                await asyncio.to_thread(kill_session, info.pid)
+                started = self._panes.identity(info).pid_start
+                await asyncio.to_thread(signal_session, info.pid, started, HANGUP)
+                await asyncio.to_thread(kill_session, info.pid, started)
                 await self._panes.kill_pane(info.pane_id)
         stream = self._streams.get(session_id)
         if await stream.recorder_ended(END_SECONDS):
@@ -333,8 +335,9 @@ class Terminals:
             )
         live.closing = reason
         grace = (CLOSE_GRACE_MS if grace_ms is None else grace_ms) / 1000
-        await asyncio.to_thread(signal_session, pane.pid, (signal.SIGHUP, signal.SIGCONT))
-        if not await _set_within(live.ended, grace) and not await asyncio.to_thread(kill_session, pane.pid):
+        await asyncio.to_thread(signal_session, pane.pid, pane.pid_start, HANGUP)
+        ended = await _set_within(live.ended, grace)
+        if not ended and not await asyncio.to_thread(kill_session, pane.pid, pane.pid_start):
             log.warning("processes_outlive_their_session", session_id=live.id)
         if not await _set_within(live.ended, END_SECONDS):
             raise IndeterminateError(
