@@ -137,6 +137,10 @@ class UnavailableError(TeleclaudeError):
     status = 503
 
 
+class StoppingError(UnavailableError):
+    """The daemon is on its way out; the same request can be made again once it is back."""
+
+
 class DeadlineError(TeleclaudeError):
     """The deadline passed and it is known that nothing took effect."""
 

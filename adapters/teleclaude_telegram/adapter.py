@@ -14,9 +14,10 @@ import telegram
 
 from teleclaude.api import AdapterContext, Check, TaskPolicy
 from teleclaude.errors import UnavailableError
-from teleclaude_telegram import ask, lanes, watch
+from teleclaude_telegram import beside, lanes, watch
 from teleclaude_telegram.api import ApiError, BotApi, explain
-from teleclaude_telegram.ask import Tools
+from teleclaude_telegram.ask import Ask, Tools
+from teleclaude_telegram.beside import WORKS, Beside
 from teleclaude_telegram.commands import TABLE
 from teleclaude_telegram.deliver import Deliverer
 from teleclaude_telegram.desk import Desk
@@ -34,7 +35,7 @@ from teleclaude_telegram.watch import Watcher
 log = structlog.get_logger(__name__)
 
 OWNER = "telegram"
-OWNERS = (OWNER, lanes.OWNER, UPLOADS, watch.OWNER, ask.OWNER)
+OWNERS = (OWNER, lanes.OWNER, UPLOADS, watch.OWNER, beside.OWNER)
 STOP_SECONDS = 1.0
 RETRY_SECONDS = 10.0
 BEGIN_SECONDS = 10.0
@@ -95,9 +96,10 @@ class TelegramAdapter:
         await asyncio.to_thread(sweep, room.folder / "spool", [job.doc.get("path", "") for job in plan.jobs])
         deliverer = Deliverer(room, outbox)
         watcher = Watcher(room, outbox, deliverer, self._timing.quiet)
-        tools = Tools(room, outbox, watcher)
+        besides = Beside(context.tasks, room.journal, WORKS)
+        tools = Tools(room, outbox, watcher, besides)
 
-        async def say_late(request: ask.Ask, deed: Deed) -> None:
+        async def say_late(request: Ask, deed: Deed) -> None:
             await desk.say_late(request, deed)
 
         self._desk = desk = Desk(tools, self._people, Taps(deliverer, say_late))
@@ -114,6 +116,7 @@ class TelegramAdapter:
             with suppress(TimeoutError):
                 async with asyncio.timeout(BEGIN_SECONDS):
                     await watcher.begun.wait()
+            await besides.resume(desk.remembered)
             await desk.run()
 
         async def follow() -> None:

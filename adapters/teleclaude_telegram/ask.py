@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from teleclaude.errors import InvalidError, TeleclaudeError
+from teleclaude.errors import InvalidError
 from teleclaude.model import Principal
 from teleclaude.wire.base import Command
 from teleclaude.wire.sessions import SessionView
@@ -20,7 +20,13 @@ from teleclaude_telegram.room import Room
 from teleclaude_telegram.watch import Watcher
 
 R = TypeVar("R")
-OWNER = "telegram-asks"
+DEFECT = "⚠️ This met a defect of the daemon, whose log has the trace. Look at the session before you try again."
+
+
+class Besides(Protocol):
+    """See ``teleclaude_telegram.beside.Beside``."""
+
+    async def begin(self, ask: Ask, kind: str, name: str, doc: dict[str, Any]) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +36,7 @@ class Tools:
     room: Room
     outbox: Outbox
     watcher: Watcher
+    besides: Besides
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,16 +100,19 @@ class Ask:
             doc["thread"] = self.thread
         await self.tools.outbox.say("" if self.place is None else self.place.session_id, rank, doc)
 
-    def beside(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        """Do what takes long beside everything else; what goes wrong is said."""
+    async def beside(self, kind: str, name: str, **doc: Any) -> None:
+        """Do what takes long beside everything else, and after a restart again; what goes wrong is said."""
+        await self.tools.besides.begin(self, kind, name, doc)
 
-        async def guarded() -> None:
-            try:
-                await work
-            except TeleclaudeError as error:
-                await self.reply(f"⚠️ {error.detail}", rank=Rank.URGENT, silent=False)
-
-        self.tools.room.context.tasks.spawn(guarded(), name=name, owner=OWNER)
+    def written(self) -> dict[str, Any]:
+        """As much of it as is needed to answer later."""
+        return {
+            "by": self.principal.name,
+            "key": self.key,
+            "thread": self.thread,
+            "message_id": self.message_id,
+            "session": None if self.place is None else self.place.session_id,
+        }
 
     async def served(self) -> None:
         """The message has done its work and goes, at once or with the end of the turn."""

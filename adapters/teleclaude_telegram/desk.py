@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import asdict, replace
+from typing import Any
 
 import structlog
 
-from teleclaude.errors import InvalidError, NotFoundError, TeleclaudeError
+from teleclaude.errors import InvalidError, NotFoundError, StoppingError, TeleclaudeError
 from teleclaude.model import Kind, Principal, PromptKind
 from teleclaude.wire.sessions import CloseSession, GetSession, ReadScreen
 from teleclaude_telegram import intake, late
-from teleclaude_telegram.ask import Ask, Tools
+from teleclaude_telegram.ask import DEFECT, Ask, Tools
 from teleclaude_telegram.commands import COMMANDS, running
 from teleclaude_telegram.elsewhere import concerns, heard, type_once
 from teleclaude_telegram.journal import Place
@@ -118,9 +120,25 @@ class Desk:
                     self._room.doubt()
                 case Ignored():
                     log.debug("telegram_update_ignored", reason=incoming.reason)
+        except StoppingError:
+            raise
         except Exception:
             # What one update does to us must not keep the next ones from being worked off.
             log.exception("telegram_update_failed", update_id=incoming.update_id)
+            await self._confess(incoming)
+
+    async def _confess(self, incoming: Incoming) -> None:
+        """Who wrote or pressed something hears that it met a defect."""
+        if not isinstance(incoming, Said | Tapped):
+            return
+        principal = self._people.principal(incoming.user_id)
+        if principal is None or incoming.chat_id != self._room.chat_id:
+            return
+        try:
+            await self._from(incoming, principal).reply(DEFECT, rank=Rank.URGENT, silent=False)
+        except Exception:
+            # A full disk, say, which is perhaps what the matter was in the first place.
+            log.exception("telegram_defect_not_told", update_id=incoming.update_id)
 
     def _principal(self, incoming: Said | Tapped | TopicNews) -> Principal | None:
         """Who did this, None when it is nobody's business here."""
@@ -156,7 +174,7 @@ class Desk:
         principal = self._principal(said[0])
         if principal is None:
             return
-        ask = self._ask(said[0], principal)
+        ask = self._from(said[0], principal)
         for portion in late.portions(said):
             deed = {"do": "late", "yes": True, "said": [asdict(one) for one in portion]}
             rows = [[Button("Run", deed), Button("Discard", {"do": "late", "yes": False})]]
@@ -167,27 +185,38 @@ class Desk:
         for number, doc in enumerate(deed["said"]):
             attachment = doc["attachment"]
             said = Said(**{**doc, "attachment": Attachment(**attachment) if attachment else None})
-            await self._heard(replace(self._ask(said, ask.principal), key=f"{ask.key}-{number}"), said)
+            await self._heard(replace(self._from(said, ask.principal), key=f"{ask.key}-{number}"), said)
 
-    def _ask(self, said: Said, principal: Principal) -> Ask:
-        thread = said.thread_id if self._room.mode == TOPICS else None
+    def _from(self, incoming: Said | Tapped, principal: Principal) -> Ask:
+        thread = incoming.thread_id if self._room.mode == TOPICS else None
         return Ask(
             tools=self._tools,
             principal=principal,
-            key=f"tg:{self._room.chat_id}:{said.update_id}",
+            key=f"tg:{self._room.chat_id}:{incoming.update_id}",
             thread=thread,
-            message_id=said.message_id,
-            place=self._room.at(said.thread_id),
+            message_id=incoming.message_id if isinstance(incoming, Said) else None,
+            place=self._room.at(incoming.thread_id),
         )
+
+    def remembered(self, kept: Mapping[str, Any]) -> Ask | None:
+        """What ``Ask.written`` has kept; None when its person is nobody any more."""
+        user_id = kept["by"].removeprefix("tg:")
+        principal = self._people.principal(int(user_id)) if user_id.isdecimal() else None
+        if principal is None:
+            return None
+        place = self._room.place(kept["session"] or "")
+        return Ask(self._tools, principal, kept["key"], kept["thread"], kept["message_id"], place)
 
     async def _said(self, said: Said) -> None:
         principal = self._principal(said)
         if principal is not None and concerns(self._room, said):
-            await self._heard(self._ask(said, principal), said)
+            await self._heard(self._from(said, principal), said)
 
     async def _heard(self, ask: Ask, said: Said) -> None:
         try:
             await self._understand(await self._started(ask), said)
+        except StoppingError:
+            raise
         except TeleclaudeError as error:
             await ask.reply(f"⚠️ {error.detail}")
 
@@ -306,6 +335,8 @@ class Desk:
     async def _close(self, ask: Ask, place: Place) -> None:
         try:
             await ask.call(CloseSession(id=place.session_id))
+        except StoppingError:
+            raise
         except TeleclaudeError as error:
             log.warning("telegram_topic_closed_but_not_session", session=place.session_id, error=str(error))
             if await self._lives(place):

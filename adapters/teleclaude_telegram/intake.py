@@ -6,7 +6,9 @@ import asyncio
 import re
 import secrets
 import shlex
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import asdict
+from typing import Any
 
 from teleclaude.errors import InvalidError, TooLargeError, UnavailableError
 from teleclaude.model import Role
@@ -34,7 +36,7 @@ async def take(ask: Ask, attachment: Attachment, caption: str) -> None:
     if ask.principal.role < Role.OPERATOR:
         raise InvalidError("files are taken from operators only", operation="telegram.file")
     if attachment.kind == "voice":
-        ask.beside(_listen(ask, attachment), f"voice {ask.key}")
+        await ask.beside("voice", f"voice {ask.key}", attachment=asdict(attachment))
         return
     place = ask.session()
     data = await _download(ask, attachment)
@@ -80,7 +82,9 @@ async def _pieces(data: bytes) -> AsyncIterator[bytes]:
         yield data[start : start + (1 << 16)]
 
 
-async def _listen(ask: Ask, attachment: Attachment) -> None:
+async def listen(ask: Ask, doc: Mapping[str, Any]) -> None:
+    """What was spoken, as text to be confirmed. Raises ``TeleclaudeError``."""
+    attachment = Attachment(**doc["attachment"])
     command = ask.tools.room.context.in_force.transcribe_command
     if not command:
         raise InvalidError(

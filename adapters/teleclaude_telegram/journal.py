@@ -1,21 +1,14 @@
-"""What must survive: updates before they count as taken, topics, what is still to be said, buttons, settings.
-
-One SQLite file of its own (mode 0600), one writer: a single thread, which every call goes through.
-"""
+"""What must survive: updates before they count as taken, topics, what is still to be said, buttons, settings."""
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
-import sqlite3
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any
 
-T = TypeVar("T")
+from teleclaude_telegram.ledger import Ledger
 
 KEPT_UPDATES = 10_000
 """Ids of updates that are remembered, so that a repeat is known."""
@@ -37,6 +30,8 @@ CREATE TABLE IF NOT EXISTS outbox (
 CREATE TABLE IF NOT EXISTS callbacks (token TEXT PRIMARY KEY, keyboard TEXT NOT NULL, expires REAL NOT NULL,
     doc TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS callbacks_keyboard ON callbacks (keyboard);
+CREATE TABLE IF NOT EXISTS begun (update_id INTEGER PRIMARY KEY, doc TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS beside (name TEXT PRIMARY KEY, doc TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS settings (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS spent (at REAL NOT NULL);
 """
@@ -92,58 +87,11 @@ class Row:
     doc: dict[str, Any]
 
 
-class Journal:
+class Journal(Ledger):
     """An async context manager. Every method may raise ``sqlite3.Error``."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="telegram-journal")
-        self._db: sqlite3.Connection
-
-    async def __aenter__(self) -> Self:
-        try:
-            await self._run(self._open)
-        except BaseException:
-            self._thread.shutdown(wait=False)
-            raise
-        return self
-
-    async def __aexit__(self, *exc_info: object) -> None:
-        await self._run(self._db.close)
-        self._thread.shutdown(wait=False)
-
-    async def _run(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
-
-    def _open(self) -> None:
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
-        self._db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=FULL")
-        # People write passwords, too.
-        self._db.execute("PRAGMA secure_delete=ON")
-        self._db.executescript(_SCHEMA)
-
-    async def _change(self, *statements: tuple[str, Sequence[Any]]) -> int:
-        """All of them or none; answers the last inserted row's id."""
-
-        def work() -> int:
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                last = 0
-                for sql, values in statements:
-                    last = self._db.execute(sql, values).lastrowid or 0
-                self._db.execute("COMMIT")
-            except BaseException:
-                self._db.execute("ROLLBACK")
-                raise
-            return last
-
-        return await self._run(work)
-
-    async def _rows(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
-        return await self._run(lambda: self._db.execute(sql, values).fetchall())
+        super().__init__(path, _SCHEMA)
 
     # Updates.
 
@@ -176,6 +124,7 @@ class Journal:
     async def worked_off(self, update_id: int) -> None:
         await self._change(
             ("UPDATE updates SET raw = NULL WHERE id = ?", (update_id,)),
+            ("DELETE FROM begun WHERE update_id = ?", (update_id,)),
             (
                 _FORGET_UPDATES,
                 (KEPT_UPDATES,),
@@ -265,14 +214,19 @@ class Journal:
         found: dict[str, Any] | None = json.loads(rows[0][0]) if rows else None
         return found
 
-    async def burn(self, token: str, *, keyboard: bool) -> bool:
-        """Use a token up, with its whole keyboard when asked. Answers whether it was there: it works once."""
+    async def burn(self, token: str, *, keyboard: bool, by: int) -> bool:
+        """Use a token up, with its whole keyboard when asked. Answers whether it was there: it works once. What it
+        stood for stays with the update that used it until that is worked off; see ``begun``.
+        """
         which = "keyboard = (SELECT keyboard FROM callbacks WHERE token = ?)" if keyboard else "token = ?"
+        keep = "INSERT OR REPLACE INTO begun SELECT ?, doc FROM callbacks WHERE token = ?"
+        return await self._removed((keep, (by, token)), (f"DELETE FROM callbacks WHERE {which}", (token,))) > 0
 
-        def work() -> bool:
-            return self._db.execute(f"DELETE FROM callbacks WHERE {which}", (token,)).rowcount > 0
-
-        return await self._run(work)
+    async def begun(self, update_id: int) -> dict[str, Any] | None:
+        """What a button stood for that was pressed with this update, which was not worked off to its end."""
+        rows = await self._rows("SELECT doc FROM begun WHERE update_id = ?", (update_id,))
+        found: dict[str, Any] | None = json.loads(rows[0][0]) if rows else None
+        return found
 
     async def burn_keyboard(self, keyboard: str) -> None:
         await self._change(("DELETE FROM callbacks WHERE keyboard = ?", (keyboard,)))
@@ -282,9 +236,20 @@ class Journal:
         await self._change(("DELETE FROM callbacks WHERE expires <= ?", (now,)))
         await self._rows("PRAGMA wal_checkpoint(TRUNCATE)")
 
+    # What goes on beside.
+
+    async def keep_beside(self, name: str, doc: dict[str, Any]) -> None:
+        await self._change(("INSERT OR REPLACE INTO beside VALUES (?, ?)", (name, json.dumps(doc))))
+
+    async def drop_beside(self, name: str) -> None:
+        await self._change(("DELETE FROM beside WHERE name = ?", (name,)))
+
+    async def beside(self) -> list[tuple[str, dict[str, Any]]]:
+        return [(name, json.loads(doc)) for name, doc in await self._rows("SELECT name, doc FROM beside ORDER BY name")]
+
     async def begin_anew(self, *, keep_offset: bool) -> None:
         """Forget where everything was, what is to be said there, and all buttons."""
-        tables = ("places", "outbox", "callbacks", "spent", *(() if keep_offset else ("updates",)))
+        tables = ("places", "outbox", "callbacks", "begun", "beside", "spent", *(() if keep_offset else ("updates",)))
         gone = (WAIT,) if keep_offset else (WAIT, OFFSET)
         await self._change(
             *((f"DELETE FROM {table}", ()) for table in tables),

@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 
+import structlog
+
 from teleclaude.api import Tasks
+from teleclaude.errors import StoppingError
 from teleclaude_telegram.updates import Incoming
+
+log = structlog.get_logger(__name__)
 
 OWNER = "telegram-lanes"
 
@@ -48,6 +53,9 @@ class Lanes:
             while waiting:
                 await self._work(waiting[0])
                 self._done.add(waiting.popleft().update_id)
+        except StoppingError:
+            # What is left stays in the journal, for the next start.
+            log.info("telegram_lane_left", waiting=len(waiting))
         except BaseException:
             # Still in the journal, what is left is found there again, though not at once: a full disk stays full.
             self._done.update(one.update_id for one in waiting)

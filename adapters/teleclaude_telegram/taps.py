@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from teleclaude.errors import ConflictError, InvalidError, NotFoundError, TeleclaudeError
+from teleclaude.errors import ConflictError, InvalidError, NotFoundError, StoppingError, TeleclaudeError
 from teleclaude.model import Role
 from teleclaude.wire.sessions import GetSession, ReadScreen, SendInput, SendKeys
 from teleclaude_telegram.api import ApiError, explain
@@ -17,12 +17,14 @@ from teleclaude_telegram.deliver import Deliverer
 from teleclaude_telegram.journal import Place
 from teleclaude_telegram.plan import Rank
 from teleclaude_telegram.updates import Tapped
+from teleclaude_telegram.validation import checked
 
 log = structlog.get_logger(__name__)
 
 ANSWER_CHARS = 190
 EXPIRED = "This button has expired or was used already. Nothing was done."
 CHANGED = "The screen has changed since. Nothing was pressed."
+PERHAPS = "The daemon was restarted while it pressed this. The screen has changed: look whether it was pressed."
 NOT_YOURS = "This is not yours: only who was asked can press it."
 FOR_OPERATORS = "This is for operators. Nothing was done."
 
@@ -59,20 +61,28 @@ class Taps:
     async def tap(self, ask: Ask, tapped: Tapped) -> None:
         """Do what the button stands for, and tell the person in a line."""
         journal = ask.tools.room.journal
-        deed = await journal.look_up(tapped.data, ask.tools.room.now())
+        begun = await journal.begun(tapped.update_id)
+        deed = begun or await journal.look_up(tapped.data, ask.tools.room.now())
         refusal = None if deed is None else _refusal(ask, deed)
         if refusal is not None:
             # Nothing is used up: it is still there for those who may.
             await self._tell(ask, tapped, refusal)
             return
-        if deed is None or not await journal.burn(tapped.data, keyboard=deed["do"] not in _ALONE):
+        if deed is None or not (
+            begun or await journal.burn(tapped.data, keyboard=deed["do"] not in _ALONE, by=tapped.update_id)
+        ):
             await self._tell(ask, tapped, EXPIRED)
             return
         try:
             told = await self._do(ask, deed)
+        except StoppingError:
+            raise
         except TeleclaudeError as error:
             told = f"⚠️ {error.detail}"
-        await self._tell(ask, tapped, told)
+        if told == CHANGED and begun:
+            told = PERHAPS
+        if not await self._tell(ask, tapped, told) and told:
+            await ask.at(ask.tools.room.place(deed.get("session", ""))).reply(told)
         if deed["do"] not in _STAYS and tapped.message_id is not None:
             await ask.tools.room.tidy([tapped.message_id])
 
@@ -87,11 +97,14 @@ class Taps:
             ask = ask.at(place)
         return await self._deeds[deed["do"]](ask, deed)
 
-    async def _tell(self, ask: Ask, tapped: Tapped, text: str) -> None:
+    async def _tell(self, ask: Ask, tapped: Tapped, text: str) -> bool:
+        """Whether it could be told."""
         try:
             await ask.tools.room.api.bot.answer_callback_query(tapped.tap_id, text=text[:ANSWER_CHARS] or None)
         except ApiError as error:
             log.debug("telegram_tap_not_answered", error=explain(error))
+            return False
+        return True
 
     async def _answer(self, ask: Ask, deed: Deed) -> str:
         """Only while the very question is on the screen. What could not be answered is asked again."""
@@ -104,6 +117,8 @@ class Taps:
                 return CHANGED
             ask.tools.watcher.touched(place.session_id)
             await ask.call(SendKeys(id=place.session_id, keys=deed["keys"]))
+        except StoppingError:
+            raise
         except TeleclaudeError:
             await self._deliverer.ask_again(place)
             raise
@@ -151,7 +166,8 @@ async def _asks_else(ask: Ask, place: Place, shown: str) -> bool:
 async def _type(ask: Ask, deed: Deed) -> str:
     place = ask.session()
     ask.tools.watcher.touched(place.session_id)
-    await ask.call(SendInput(id=place.session_id, text=deed["text"], submit=deed.get("submit", True)))
+    fields = {"id": place.session_id, "text": deed["text"], "submit": deed.get("submit", True)}
+    await ask.call(checked(SendInput, fields))
     return ""
 
 

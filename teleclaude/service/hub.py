@@ -17,6 +17,7 @@ from teleclaude.errors import (
     ForbiddenError,
     InternalError,
     InvalidError,
+    StoppingError,
     TeleclaudeError,
     UnauthenticatedError,
     UnavailableError,
@@ -123,7 +124,7 @@ class Service:
         code = "ok"
         try:
             if self._closed:
-                raise UnavailableError("the daemon is stopping; try again once it is back")
+                raise StoppingError("the daemon is stopping; try again once it is back")
             self._limits.admit(principal, command.operation)
             authorise(principal, command)
             yield

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from teleclaude.errors import InvalidError
 from teleclaude.wire.sessions import SendInput, SendKeys
 from teleclaude_telegram.ask import Ask
+from teleclaude_telegram.validation import checked
 
 Run = Callable[[Ask], Awaitable[None]]
 
@@ -15,7 +16,7 @@ async def press(ask: Ask, keys: list[str], *, repeat: int = 1) -> None:
     """Raises ``TeleclaudeError``."""
     place = ask.session()
     ask.tools.watcher.touched(place.session_id)
-    await ask.call(SendKeys(id=place.session_id, keys=keys, repeat=repeat))
+    await ask.call(checked(SendKeys, {"id": place.session_id, "keys": keys, "repeat": repeat}))
     await ask.served()
 
 
@@ -37,7 +38,7 @@ def escaping(times: int) -> Run:
     async def run(ask: Ask) -> None:
         await press(ask, ["Escape"] * times)
         if ask.args:
-            await ask.call(SendInput(id=ask.session().session_id, text=ask.args), "-text")
+            await ask.call(checked(SendInput, {"id": ask.session().session_id, "text": ask.args}), "-text")
 
     return run
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Awaitable, Callable
+from collections.abc import Mapping
+from typing import Any
 
 from teleclaude.errors import InvalidError
 from teleclaude.model import Kind
@@ -36,7 +37,7 @@ async def run(ask: Ask) -> None:
     elif ask.place is not None:
         fields["cwd"] = (await ask.call(GetSession(id=ask.place.session_id))).cwd
     execution = await ask.call(checked(StartExecution, fields), "-run")
-    ask.beside(_follow(ask, execution, _said), execution.id)
+    await ask.beside("run", execution.id, id=_reference(ask, execution))
 
 
 async def cell(ask: Ask) -> None:
@@ -44,7 +45,7 @@ async def cell(ask: Ask) -> None:
         raise InvalidError("write the code: /py CODE", operation="session.execute")
     session_id = await _python_session(ask)
     execution = await ask.call(checked(RunCell, {"id": session_id, "code": ask.args, "queue": True}), "-cell")
-    ask.beside(_follow(ask, execution, _cell_said), execution.id)
+    await ask.beside("cell", execution.id, id=_reference(ask, execution))
 
 
 async def _python_session(ask: Ask) -> str:
@@ -77,18 +78,29 @@ def _reference(ask: Ask, execution: ExecutionView) -> str:
     return execution.id if ask.there is None else f"{ask.there.computer}/{execution.id}"
 
 
-async def _follow(ask: Ask, execution: ExecutionView, say: Callable[[Ask, ExecutionView], Awaitable[None]]) -> None:
-    """Wait for its end, and say it."""
-    clock = ask.tools.room.context.clock
-    deadline = clock.monotonic() + PATIENCE_SECONDS
-    while execution.completed_at is None and clock.monotonic() < deadline:
-        execution = await ask.call(GetExecution(id=_reference(ask, execution), wait_ms=WAIT_MS))
-    await say(ask, execution)
+async def follow_run(ask: Ask, doc: Mapping[str, Any]) -> None:
+    """Wait for its end, and say it. Raises ``TeleclaudeError``."""
+    await _said(ask, doc["id"], await _ended(ask, doc["id"]))
     await ask.served()
 
 
-async def _said(ask: Ask, execution: ExecutionView) -> None:
-    out = await _output(ask, execution, "stdout") + await _output(ask, execution, "stderr")
+async def follow_cell(ask: Ask, doc: Mapping[str, Any]) -> None:
+    """Raises ``TeleclaudeError``."""
+    await _cell_said(ask, doc["id"], await _ended(ask, doc["id"]))
+    await ask.served()
+
+
+async def _ended(ask: Ask, reference: str) -> ExecutionView:
+    clock = ask.tools.room.context.clock
+    deadline = clock.monotonic() + PATIENCE_SECONDS
+    execution = await ask.call(checked(GetExecution, {"id": reference}))
+    while execution.completed_at is None and clock.monotonic() < deadline:
+        execution = await ask.call(checked(GetExecution, {"id": reference, "wait_ms": WAIT_MS}))
+    return execution
+
+
+async def _said(ask: Ask, reference: str, execution: ExecutionView) -> None:
+    out = await _output(ask, reference, execution, "stdout") + await _output(ask, reference, execution, "stderr")
     text = render.clean(out.decode(errors="replace"))
     failed = execution.status != "completed"
     silent = not failed and (execution.duration_ms or 0) < LONG_MS
@@ -97,8 +109,8 @@ async def _said(ask: Ask, execution: ExecutionView) -> None:
         await send_spooled(ask, text.encode(), f"{execution.id}.txt")
 
 
-async def _cell_said(ask: Ask, execution: ExecutionView) -> None:
-    await _said(ask, execution)
+async def _cell_said(ask: Ask, reference: str, execution: ExecutionView) -> None:
+    await _said(ask, reference, execution)
     display = None if execution.result is None else execution.result.display
     for mime, suffix in _IMAGES:
         picture = _picture(None if display is None else display.get(mime))
@@ -116,14 +128,14 @@ def _picture(value: object) -> bytes | None:
         return None
 
 
-async def _output(ask: Ask, execution: ExecutionView, stream: str) -> bytes:
+async def _output(ask: Ask, reference: str, execution: ExecutionView, stream: str) -> bytes:
     streams = execution.streams
     totals = streams.stdout if stream == "stdout" else streams.stderr
     parts: list[bytes] = []
     start = max(totals.start, totals.end - FILE_BYTES)
     while start < totals.end:
         request = {
-            "id": _reference(ask, execution),
+            "id": reference,
             "stream": stream,
             "from": start,
             "limit": min(1 << 20, totals.end - start),

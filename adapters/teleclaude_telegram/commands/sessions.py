@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from teleclaude.errors import ForbiddenError, InvalidError
@@ -161,11 +161,12 @@ async def handoff(ask: Ask) -> None:
     if not ask.args:
         raise InvalidError("write the computer's name: /handoff COMPUTER", operation="session.handoff")
     command = checked(HandoffSession, {"id": place.session_id, "computer": ask.args.strip()})
-    ask.beside(_hand_over(ask, command), f"handoff {place.session_id}")
+    await ask.beside("handoff", f"handoff {place.session_id}", command=command.model_dump(mode="json"))
 
 
-async def _hand_over(ask: Ask, command: HandoffSession) -> None:
-    await ask.call(command)
+async def hand_over(ask: Ask, doc: Mapping[str, Any]) -> None:
+    """Raises ``TeleclaudeError``."""
+    await ask.call(checked(HandoffSession, doc["command"]))
 
 
 async def use(ask: Ask) -> None:

@@ -42,8 +42,8 @@ async def test_buttons_work_once_expire_and_go_with_their_keyboard(tmp_path: Pat
         assert 1 <= len(yes.encode()) <= 64
         assert await journal.look_up(yes, 161.0) is None
         assert (await journal.look_up(yes, 159.0) or {})["n"] == 1
-        assert await journal.burn(yes, keyboard=True)
-        assert not await journal.burn(yes, keyboard=True)
+        assert await journal.burn(yes, keyboard=True, by=1)
+        assert not await journal.burn(yes, keyboard=True, by=1)
         assert await journal.look_up(no, 101.0) is None
         again = await mint(journal, rows, now=100.0, keyboard="question:S1")
         await mint(journal, rows, now=100.0, keyboard="question:S1")
