@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Literal
@@ -11,7 +12,7 @@ import structlog
 from telegram import Message, MessageEntity
 
 from teleclaude.errors import GapError, TeleclaudeError
-from teleclaude.model import Screen
+from teleclaude.model import Prompt, Screen
 from teleclaude.wire.sessions import ReadOutput, ReadScreen
 from teleclaude_telegram import moves, render
 from teleclaude_telegram.api import BadRequest
@@ -29,6 +30,8 @@ log = structlog.get_logger(__name__)
 FINAL_BYTES = 64 << 10
 FINAL_UNITS = 3400
 QUESTION_TTL = 24 * 3600.0
+FORGOTTEN_SECONDS = 60.0
+MAX_AGAIN_SECONDS = 20.0
 
 _OF_ITS_OWNER = ("live", "question", "title", "topic", "close")
 """What only the bot of the computer that has a session does."""
@@ -250,16 +253,38 @@ class Deliverer:
                 self._outbox.show(place.session_id, {"do": "title"}, key=f"title:{place.session_id}", delay=5)
             return False
         if prompt.fingerprint != place.asked:
+            name = f"question:{place.session_id}"
+            wait = self._asked_just_now(place, prompt)
+            if wait > 0:
+                if self._outbox.plan.find(name) is None:
+                    self._outbox.show(place.session_id, {"do": "question"}, key=name, delay=wait, rank=Rank.URGENT)
+                return True
             place.asked = prompt.fingerprint
             await self._room.keep(place)
             await self._outbox.say(
                 place.session_id,
                 Rank.URGENT,
                 {"do": "question", "fingerprint": prompt.fingerprint},
-                key=f"question:{place.session_id}",
+                key=name,
             )
             self._outbox.show(place.session_id, {"do": "title"}, key=f"title:{place.session_id}", delay=5)
         return True
+
+    def _asked_just_now(self, place: Place, prompt: Prompt) -> float:
+        """Seconds to wait, because the same was asked just now and nobody has answered: only what stands above it is
+        another, a counter, say, which must not be asked about with every step. The waits grow as it goes on.
+        """
+        words = json.dumps([prompt.question, [option.label for option in prompt.options]])
+        since = self._room.now() - place.asked_at
+        if place.asked and words == place.asks and 0 <= since < FORGOTTEN_SECONDS:
+            wait = min(MAX_AGAIN_SECONDS, 2.0**place.repeats) - since
+            if wait > 0:
+                return wait
+            place.repeats += 1
+        else:
+            place.repeats = 0
+        place.asks, place.asked_at = words, self._room.now()
+        return 0.0
 
     async def ask_again(self, place: Place) -> None:
         """The question could not be answered: it is passed on once more, if it is still there by then."""
@@ -273,6 +298,11 @@ class Deliverer:
         screen = await self._room.hub.call(SELF, ReadScreen(id=place.session_id))
         prompt = screen.prompt
         if prompt is None:
+            return True
+        if job.id is None:
+            # It was put off; by now it may have been passed on, or be another.
+            if prompt.fingerprint != place.asked:
+                await self.ask(place, screen)
             return True
         place.asked = prompt.fingerprint
         buttons = [

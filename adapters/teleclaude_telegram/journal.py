@@ -48,7 +48,8 @@ class Place:
     """Where a session is in the chat. ``said`` is the offset up to which its output has been shown for good.
 
     ``live`` and ``picture`` are messages that are edited in place; ``tidy`` those that go once they have served.
-    ``asked`` is the fingerprint of the question that was passed on. ``left`` is the computer that has the session now,
+    ``asked`` is the fingerprint of the question that was passed on, ``asks`` are its words, ``asked_at`` is when that
+    was and ``repeats`` how often the same words came again since. ``left`` is the computer that has the session now,
     when it has gone from here, and ``left_at`` when that was noticed, as wall time in seconds.
     """
 
@@ -62,6 +63,9 @@ class Place:
     picture: int | None = None
     picture_hash: str = ""
     asked: str = ""
+    asks: str = ""
+    asked_at: float = 0.0
+    repeats: int = 0
     remade: int = 0
     left: str = ""
     left_at: float = 0.0
