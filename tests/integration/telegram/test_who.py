@@ -106,7 +106,7 @@ async def test_a_tap_answers_once(room: Stage) -> None:
 
 async def test_a_tap_on_a_dialog_that_has_changed_does_nothing_and_shows_the_new_one(room: Stage) -> None:
     topic = await room.new("turns")
-    second = "printf 'Delete everything? [y/N] '; read b; echo got $b"
+    second = "printf 'Delete %s? [y/N] ' everything; read b; echo got $b"
     await room.ann.says(f"printf 'Overwrite notes.txt? [y/N] '; read a; clear; {second}", topic=topic)
     question = await room.button("Yes", topic)
     await room.core.hub.call(OWNER, SendInput(id="turns", text="n"))
