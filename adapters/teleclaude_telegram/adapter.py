@@ -27,7 +27,7 @@ from teleclaude_telegram.people import People
 from teleclaude_telegram.plan import GROUP, PRIVATE, Limits, Plan, Rank
 from teleclaude_telegram.poll import DEAF_SECONDS, Poller
 from teleclaude_telegram.room import TOPICS, Room
-from teleclaude_telegram.spool import sweep
+from teleclaude_telegram.spool import held, sweep
 from teleclaude_telegram.taps import Deed, Taps
 from teleclaude_telegram.turns import QUIET_SECONDS
 from teleclaude_telegram.watch import Watcher
@@ -93,7 +93,7 @@ class TelegramAdapter:
         plan = Plan(self._timing.limits or (GROUP if room.is_group else PRIVATE))
         self._outbox = outbox = Outbox(plan, room.journal, context.clock, context.tasks, room.move)
         await outbox.load()
-        await asyncio.to_thread(sweep, room.folder / "spool", [job.doc.get("path", "") for job in plan.jobs])
+        await asyncio.to_thread(sweep, room.folder / "spool", [path for job in plan.jobs for path in held(job.doc)])
         deliverer = Deliverer(room, outbox)
         watcher = Watcher(room, outbox, deliverer, self._timing.quiet)
         besides = Beside(context.tasks, room.journal, WORKS)

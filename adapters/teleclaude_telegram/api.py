@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from http import HTTPStatus
 from typing import Any, Self
 
@@ -20,6 +21,7 @@ log = structlog.get_logger(__name__)
 POLL_SECONDS = 25
 CALL_SECONDS = 20.0
 UNSAID_SECONDS = 5.0
+_RETRY_AFTER = re.compile(r"too many requests: retry after (\d{1,6})", re.IGNORECASE)
 
 __all__ = [
     "ApiError",
@@ -145,6 +147,12 @@ def is_of_the_chat(error: BadRequest) -> bool:
 def lacks_rights(error: BadRequest) -> bool:
     """Whether the bot may not do that in the chat."""
     return "not enough rights" in str(error).lower()
+
+
+def retry_after(error: BadRequest) -> float | None:
+    """Seconds to wait, where the server says so in words: it may refuse one picture of an album for its rate."""
+    found = _RETRY_AFTER.search(str(error))
+    return None if found is None else float(found[1])
 
 
 def never_arrived(error: ApiError) -> bool:

@@ -55,6 +55,7 @@ class Deliverer:
             "question": self._question,
             "picture": media.picture,
             "file": media.file,
+            "album": media.album,
             "title": topics.title,
             "left": self._left,
             "close": topics.close,
@@ -247,10 +248,10 @@ class Deliverer:
         """Whether the screen asks something; when it is new, it is queued to be passed on."""
         prompt = screen.prompt
         if prompt is None:
-            if place.asked:
+            if place.asked or place.shows_question:
                 place.asked = ""
                 await self._room.keep(place)
-                self._outbox.show(place.session_id, {"do": "title"}, key=f"title:{place.session_id}", delay=5)
+                self._outbox.sign(place.session_id)
             return False
         if prompt.fingerprint != place.asked:
             name = f"question:{place.session_id}"
@@ -267,7 +268,7 @@ class Deliverer:
                 {"do": "question", "fingerprint": prompt.fingerprint},
                 key=name,
             )
-            self._outbox.show(place.session_id, {"do": "title"}, key=f"title:{place.session_id}", delay=5)
+            self._outbox.sign(place.session_id)
         return True
 
     def _asked_just_now(self, place: Place, prompt: Prompt) -> float:

@@ -50,7 +50,8 @@ class Place:
     ``live`` and ``picture`` are messages that are edited in place; ``tidy`` those that go once they have served.
     ``asked`` is the fingerprint of the question that was passed on, ``asks`` are its words, ``asked_at`` is when that
     was and ``repeats`` how often the same words came again since. ``left`` is the computer that has the session now,
-    when it has gone from here, and ``left_at`` when that was noticed, as wall time in seconds.
+    when it has gone from here, and ``left_at`` when that was noticed, as wall time in seconds. ``icon`` and
+    ``shows_question`` say how the topic looks in the list.
     """
 
     session_id: str
@@ -66,6 +67,8 @@ class Place:
     asks: str = ""
     asked_at: float = 0.0
     repeats: int = 0
+    icon: str = ""
+    shows_question: bool = False
     remade: int = 0
     left: str = ""
     left_at: float = 0.0
@@ -177,10 +180,11 @@ class Journal(Ledger):
             Row(row_id, topic, rank, key, bool(last), json.loads(doc)) for row_id, topic, rank, key, last, doc in rows
         ]
 
-    async def spend(self, at: float, window: float) -> None:
+    async def spend(self, at: float, window: float, messages: int = 1) -> None:
         """A call is about to be made, at this wall time; the server's counters survive our restart, so ours do."""
         await self._change(
-            ("INSERT INTO spent VALUES (?)", (at,)), ("DELETE FROM spent WHERE at < ? OR at > ?", (at - window, at + 1))
+            *([("INSERT INTO spent VALUES (?)", (at,))] * messages),
+            ("DELETE FROM spent WHERE at < ? OR at > ?", (at - window, at + 1)),
         )
 
     async def spent(self, since: float) -> list[float]:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
+import stat
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +15,19 @@ from telegram import InlineKeyboardMarkup, InputFile, InputMediaPhoto
 
 from teleclaude.wire.sessions import ReadScreen, RenderScreen
 from teleclaude_telegram import render
-from teleclaude_telegram.api import BadRequest
+from teleclaude_telegram.api import BadRequest, ToldToWaitError, retry_after
 from teleclaude_telegram.journal import Place
 from teleclaude_telegram.keyboards import Rows, mint, pad
 from teleclaude_telegram.outbox import Outbox, Rest
-from teleclaude_telegram.plan import Job
+from teleclaude_telegram.plan import Job, Rank
 from teleclaude_telegram.room import SELF, Room
 
 log = structlog.get_logger(__name__)
 
 CAPTION_UNITS = 1000
+MIN_ALBUM = 2
+MAX_UPLOAD_BYTES = 50 << 20
+GONE = "⚠️ %s is no longer what it was; /get it again."
 _NO_PHOTO = ("photo_invalid_dimensions", "too big for a photo", "image_process_failed")
 
 
@@ -74,18 +80,19 @@ class Media:
             await room.api.bot.edit_message_reply_markup(**where)
         else:
             await self._outbox.spend()
-            await room.api.bot.edit_message_media(InputMediaPhoto(png, filename="screen.png"), **where)
+            await room.api.bot.edit_message_media(
+                InputMediaPhoto(png, caption=self._named(place).strip() or None, filename="screen.png"), **where
+            )
         place.picture_hash = digest
         await room.keep(place)
 
     async def file(self, job: Job, place: Place | None) -> bool | Rest:
         """A file from the spool, or from where it lies. It may be large, so nothing waits for it."""
         doc = job.doc
-        path = Path(doc["path"])
-        try:
-            data = await asyncio.to_thread(path.read_bytes)
-        except OSError as error:
-            log.warning("telegram_file_gone", path=str(path), error=str(error))
+        data = await asyncio.to_thread(_read, Path(doc["path"]), doc.get("identity"))
+        if data is None:
+            if not doc.get("spooled"):
+                await self._outbox.say(job.topic, Rank.REPLY, _where(doc) | {"do": "say", "text": GONE % doc["name"]})
             return True
         await self._outbox.about_to_send(job)
 
@@ -115,7 +122,7 @@ class Media:
     ) -> int:
         """Answers the message's id."""
         bot, doc = self._room.api.bot, job.doc
-        caption = (render.AGAIN if doc.get("again") else "") + doc.get("caption", "")
+        caption = (render.AGAIN if doc.get("again") else "") + self._named(place) + doc.get("caption", "")
         send: Any = bot.send_photo if photo else bot.send_document
         message = await send(
             self._room.chat_id,
@@ -127,6 +134,70 @@ class Media:
         )
         await self._room.expect_in(place, message)
         return int(message.message_id)
+
+    def _named(self, place: Place | None) -> str:
+        """Whose it is, where that is not plain from the topic."""
+        return "" if place is None or self._room.is_apart(place) else f"[{place.name}] "
+
+    async def album(self, job: Job, place: Place | None) -> bool | Rest:
+        """Pictures from the spool in one message. When it cannot be one they come one by one."""
+        room, doc = self._room, job.doc
+        found = [(file, await asyncio.to_thread(_read, Path(file["path"]))) for file in doc["files"]]
+        pictures = [InputMediaPhoto(data, filename=file["name"]) for file, data in found if data is not None]
+        if len(pictures) < MIN_ALBUM:
+            return await self._one_by_one(job)
+        await self._outbox.about_to_send(job)
+
+        async def upload() -> bool:
+            caption = (render.AGAIN if doc.get("again") else "") + self._named(place)
+            try:
+                messages = await room.api.bot.send_media_group(
+                    room.chat_id,
+                    pictures,
+                    caption=caption.strip() or None,
+                    message_thread_id=doc.get("thread") if place is None else place.thread,
+                    disable_notification=True,
+                )
+            except BadRequest as error:
+                seconds = retry_after(error)
+                if seconds is not None:
+                    raise ToldToWaitError(seconds) from error
+                if not _is_no_photo(error):
+                    raise
+                return await self._one_by_one(job)
+            await room.expect_in(place, messages[0])
+            return True
+
+        return upload
+
+    async def _one_by_one(self, job: Job) -> bool:
+        for file in job.doc["files"]:
+            doc = {"do": "file", "photo": True, "spooled": True, **file}
+            await self._outbox.say(job.topic, job.rank, _where(job.doc) | doc)
+        job.doc["files"] = []
+        return True
+
+
+def _where(doc: dict[str, Any]) -> dict[str, Any]:
+    return {"thread": doc["thread"]} if "thread" in doc else {}
+
+
+def _read(path: Path, identity: Sequence[int] | None = None) -> bytes | None:
+    """None when it cannot be read, is larger than what may be sent, or is not the file of that device and inode: it may
+    have become another since somebody looked whether it may be sent.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with os.fdopen(descriptor, "rb") as file:
+            found = os.fstat(file.fileno())
+            other = identity is not None and tuple(identity) != (found.st_dev, found.st_ino)
+            if other or not stat.S_ISREG(found.st_mode) or found.st_size > MAX_UPLOAD_BYTES:
+                log.warning("telegram_file_changed", path=str(path))
+                return None
+            return file.read(MAX_UPLOAD_BYTES)
+    except OSError as error:
+        log.warning("telegram_file_gone", path=str(path), error=str(error))
+        return None
 
 
 def _is_no_photo(error: BadRequest) -> bool:

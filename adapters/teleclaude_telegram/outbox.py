@@ -26,9 +26,12 @@ from teleclaude_telegram.api import (
 )
 from teleclaude_telegram.journal import Journal
 from teleclaude_telegram.plan import MARGIN_SECONDS, WINDOW_SECONDS, Job, Plan, Rank
+from teleclaude_telegram.spool import held
 
 log = structlog.get_logger(__name__)
 
+SIGN_SECONDS = 3.0
+"""What is over that soon is not worth a change of how a topic looks."""
 UPLOADS = "telegram-uploads"
 LOOK_AGAIN_SECONDS = 0.25
 IDLE_SECONDS = 60.0
@@ -117,18 +120,22 @@ class Outbox:
         self.plan.add(Job(topic, rank, doc, key=key, ready=now + delay), now)
         self._wake.set()
 
-    async def spend(self) -> None:
+    def sign(self, topic: str) -> None:
+        """A topic is to look in the list as its session is, once there is room for that."""
+        self.show(topic, {"do": "title"}, key=f"title:{topic}", delay=SIGN_SECONDS, rank=Rank.SIGN)
+
+    async def spend(self, messages: int = 1) -> None:
         """A call that counts is about to be made."""
         self._called = True
-        await self._journal.spend(self._clock.now().timestamp(), WINDOW_SECONDS)
-        self.plan.spent(self._clock.monotonic())
+        await self._journal.spend(self._clock.now().timestamp(), WINDOW_SECONDS, messages)
+        self.plan.spent(self._clock.monotonic(), messages)
 
     async def about_to_send(self, job: Job) -> None:
         """A call that counts and must not be made twice is about to be made for ``job``."""
         if job.id is not None and not job.doc.get("sent"):
             job.doc["sent"] = True
             await self._journal.requeue(job.id, job.doc)
-        await self.spend()
+        await self.spend(job.messages)
 
     async def run(self, step: Step) -> None:
         """Send, until ``finish``."""
@@ -209,8 +216,8 @@ class Outbox:
         self.plan.remove(job)
         if job.id is not None:
             await self._journal.said(job.id)
-        if job.doc.get("spooled"):
-            await asyncio.to_thread(Path(job.doc["path"]).unlink, missing_ok=True)
+        for path in held(job.doc):
+            await asyncio.to_thread(Path(path).unlink, missing_ok=True)
 
     async def _failed(self, job: Job, error: ApiError) -> None:
         now = self._clock.monotonic()
@@ -266,7 +273,7 @@ class Outbox:
         """Whether to give it up: nothing else can be said in its topic while it waits."""
         job.attempts += 1
         job.doc["bare"] = True
-        return job.attempts >= MAX_REFUSALS or job.rank is Rank.LIVE
+        return job.attempts >= MAX_REFUSALS or job.rank >= Rank.LIVE
 
 
 def _joined(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:

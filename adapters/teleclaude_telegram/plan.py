@@ -2,8 +2,9 @@
 
 A group takes 20 sends and edits in any minute, whatever topics they go to, and about one a second. What is said has a
 ``Rank``; each rank may use the budget only up to its own mark, so that for a question there is always room. Within a
-rank the topic that was served longest ago comes first, and within a topic the order stays. Live edits are the lowest
-rank: the newest replaces one that waits, and when many topics share the budget they become digests, then stop.
+rank the topic that was served longest ago comes first, and within a topic the order stays. Of live edits the newest
+replaces one that waits, and when many topics share the budget they become digests, then stop. What has waited long
+counts as of the next higher rank, so that nobody who presses keys all the time keeps others from being said.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ SILENT_SECONDS = 90.0
 """How long a topic would wait between two live edits before they become digests, or stop."""
 
 MAX_TOPICS = 2000
+MAX_AT_ONCE = 10
+"""So many messages one call sends at most: an album."""
 
 
 class Rank(IntEnum):
@@ -34,6 +37,12 @@ class Rank(IntEnum):
     """It has to be said; a minute later will do."""
     LIVE = 3
     """Worth something now or never."""
+    SIGN = 4
+    """How a topic looks in the list: its title and icon."""
+
+
+PATIENCE_SECONDS: Mapping[Rank, float] = {Rank.FINAL: 30.0, Rank.SIGN: 45.0}
+"""How long something waits before it counts as of the next higher rank."""
 
 
 class Detail(StrEnum):
@@ -53,8 +62,8 @@ class Limits:
     marks: Mapping[Rank, int]
 
 
-GROUP = Limits(20, 1.05, {Rank.URGENT: 20, Rank.REPLY: 17, Rank.FINAL: 15, Rank.LIVE: 10})
-PRIVATE = Limits(56, 1.05, {Rank.URGENT: 56, Rank.REPLY: 52, Rank.FINAL: 48, Rank.LIVE: 40})
+GROUP = Limits(20, 1.05, {Rank.URGENT: 20, Rank.REPLY: 15, Rank.FINAL: 13, Rank.LIVE: 9, Rank.SIGN: 9})
+PRIVATE = Limits(56, 1.05, {Rank.URGENT: 56, Rank.REPLY: 50, Rank.FINAL: 46, Rank.LIVE: 38, Rank.SIGN: 38})
 
 
 @dataclass(slots=True)
@@ -74,6 +83,13 @@ class Job:
     attempts: int = 0
     busy: bool = False
     """It is being sent at this moment: it is replaced by nothing, and what comes under its name is one more."""
+    since: float | None = None
+    """When the first one of its key was queued."""
+
+    @property
+    def messages(self) -> int:
+        """How many of the budget it takes at once."""
+        return min(max(1, len(self.doc.get("files", ()))), MAX_AT_ONCE)
 
 
 @dataclass(slots=True)
@@ -98,9 +114,11 @@ class Plan:
         """Queue it. Answers the job that it replaced, which keeps its place in the order for the new one."""
         if job.rank is Rank.LIVE:
             _touch(self._lively, job.topic, now)
+        job.since = now if job.since is None else job.since
         if job.key is not None:
             for place, other in enumerate(self._jobs):
                 if other.key == job.key and not other.busy:
+                    job.since = other.since
                     if job.id is None:
                         job.ready = min(job.ready, other.ready)
                         job.rank = min(job.rank, other.rank)
@@ -126,9 +144,9 @@ class Plan:
         """Forget everything that is to be said in ``topic``."""
         self._jobs = [job for job in self._jobs if job.topic != topic]
 
-    def spent(self, now: float) -> None:
-        """One call was made; refused ones count, too."""
-        self._used.append(now)
+    def spent(self, now: float, messages: int = 1) -> None:
+        """A call was made; refused ones count, too."""
+        self._used.extend([now] * messages)
 
     def pause(self, until: float) -> None:
         """Say nothing at all before ``until``: the server asked for it."""
@@ -147,32 +165,45 @@ class Plan:
             self._used.popleft()
         return len(self._used)
 
-    def wait(self, rank: Rank, now: float) -> float:
-        """Seconds until something of ``rank`` may be said."""
+    def rank(self, job: Job, now: float) -> Rank:
+        """What it counts as by now."""
+        patience = PATIENCE_SECONDS.get(job.rank)
+        if patience is None or job.since is None or now - job.since < patience:
+            return job.rank
+        return Rank(job.rank - 1)
+
+    def wait(self, rank: Rank, now: float, messages: int = 1) -> float:
+        """Seconds until so many ``messages`` of ``rank`` may be said."""
         used = self.used(now)
         wait = self.paused(now)
         if self._used:
             wait = max(wait, self._used[-1] + self.limits.spacing - now)
-        over = used - self.limits.marks[rank]
-        if over >= 0:
-            wait = max(wait, self._used[over] + WINDOW_SECONDS + MARGIN_SECONDS - now)
+        over = used + messages - 1 - self.limits.marks[rank]
+        if over >= 0 and used:
+            wait = max(wait, self._used[min(over, used - 1)] + WINDOW_SECONDS + MARGIN_SECONDS - now)
         return max(0.0, wait)
 
     def next(self, now: float) -> Job | None:
-        """What may be said now, by order of rank, then of who waited longest; None while nothing may."""
-        for rank in Rank:
-            ready = [job for job in self._jobs if job.rank is rank and job.ready <= now and not self._held(job)]
-            if not ready:
-                continue
-            if self.wait(rank, now) > 0:
-                # A lower rank has less room than this one, so there is nothing for it either.
-                return None
-            return min(ready, key=lambda job: self._served.get(job.topic, -1.0))
-        return None
+        """What may be said now, by order of rank, then of who waited longest; None while nothing may.
+
+        A lower rank has less room than a higher one, so it has nothing while that one waits.
+        """
+        ready = [job for job in self._jobs if job.ready <= now and not self._held(job)]
+        if not ready:
+            return None
+        rank = min(self.rank(job, now) for job in ready)
+        first = min(
+            (job for job in ready if self.rank(job, now) is rank), key=lambda job: self._served.get(job.topic, -1.0)
+        )
+        return first if self.wait(rank, now, first.messages) <= 0 else None
 
     def delay(self, now: float) -> float | None:
         """Seconds until it is worth asking again; None when nothing is queued."""
-        waits = [max(job.ready - now, self.wait(job.rank, now)) for job in self._jobs if not self._held(job)]
+        waits = [
+            max(job.ready - now, self.wait(self.rank(job, now), now, job.messages))
+            for job in self._jobs
+            if not self._held(job)
+        ]
         return min(waits, default=None)
 
     def detail(self, now: float) -> Detail:
@@ -198,7 +229,7 @@ class Plan:
                 continue
             if other.topic != job.topic or (is_upload(other) and not job.last):
                 continue
-            if job.last and other.rank is not Rank.LIVE and not other.last:
+            if job.last and other.rank < Rank.LIVE and not other.last:
                 return True
             if not job.last and other.rank is job.rank and not other.last:
                 return True
@@ -207,7 +238,7 @@ class Plan:
 
 def is_upload(job: Job) -> bool:
     """Whether it is so large that nothing else may wait until it is there."""
-    return job.doc.get("do") == "file"
+    return job.doc.get("do") in ("file", "album")
 
 
 def _touch(known: OrderedDict[str, float], topic: str, now: float) -> None:

@@ -119,11 +119,6 @@ def worth_saying(text: str) -> bool:
     return bool(stripped) and _ONLY_A_PROMPT.fullmatch(stripped) is None
 
 
-def title(session: SessionView, *, asks: bool = False) -> str:
-    """Of a session's topic: a sign for the state, and the name."""
-    return head(f"{icon(session.state, asks=asks)} {session.name}", TITLE_UNITS)
-
-
 def icon(state: str, *, asks: bool = False) -> str:
     if asks:
         return "❓"

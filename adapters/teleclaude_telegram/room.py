@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -10,8 +11,9 @@ from telegram import Message
 
 from teleclaude.api import AdapterContext, Hub
 from teleclaude.model import Principal, Role
-from teleclaude_telegram.api import ApiError, BadRequest, BotApi, explain
+from teleclaude_telegram.api import ApiError, BadRequest, BotApi, InvalidToken, explain
 from teleclaude_telegram.journal import Journal, Place
+from teleclaude_telegram.looks import icons_of
 
 log = structlog.get_logger(__name__)
 
@@ -22,6 +24,7 @@ CHAT = "chat"
 MODE = "mode"
 CURRENT = "current"
 IDENTITY = "identity"
+ICONS = "icons"
 TOPICS, PLAIN = "topics", "plain"
 NO_TOPICS_SECONDS = 300.0
 """How long after a refusal no topic is tried again."""
@@ -51,6 +54,8 @@ class Room:
         """In a chat without topics, the session that texts go to."""
         self.no_topics_until = 0.0
         """The bot may not make topics: until then sessions without one speak in the general one."""
+        self.icons: dict[str, str] = {}
+        """What topics may have as their icon: custom emoji ids by the emoji they show."""
         self.places: dict[str, Place] = {}
         self._threads: dict[int, str] = {}
 
@@ -78,6 +83,7 @@ class Room:
             self.chat_id = int(moved)
         self.mode = await self.journal.setting(f"{MODE}:{self.chat_id}")
         self.current = await self.journal.setting(CURRENT) or None
+        self.icons = json.loads(await self.journal.setting(ICONS) or "{}")
 
     async def _same_bot_and_chat(self) -> None:
         """Another bot counts its updates anew, and in another chat there are no topics yet."""
@@ -97,9 +103,21 @@ class Room:
         chat = await self.api.bot.get_chat(self.chat_id)
         topics = bool(chat.is_forum) if self.is_group else bool(me.has_topics_enabled)
         self.username = (me.username or "").lower()
+        if topics:
+            await self._learn_icons()
         self.mode = TOPICS if topics else PLAIN
         self.is_sure = True
         await self.journal.set(f"{MODE}:{self.chat_id}", self.mode)
+
+    async def _learn_icons(self) -> None:
+        """They are the same for all; a server that does not name any leaves signs in the titles."""
+        try:
+            stickers = await self.api.bot.get_forum_topic_icon_stickers()
+        except (BadRequest, InvalidToken) as error:
+            log.debug("telegram_no_icons", error=explain(error))
+            stickers = ()
+        self.icons = icons_of((sticker.emoji, sticker.custom_emoji_id) for sticker in stickers)
+        await self.journal.set(ICONS, json.dumps(self.icons))
 
     async def move(self, chat_id: int) -> None:
         """The group has become a supergroup with another id."""

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import structlog
 
 log = structlog.get_logger(__name__)
+
+
+def held(doc: Mapping[str, Any]) -> list[str]:
+    """The paths of what waits here for one thing that is to be said."""
+    own = [doc["path"]] if doc.get("spooled") else []
+    return own + [file["path"] for file in doc.get("files", ())]
 
 
 def sweep(folder: Path, kept: Iterable[str]) -> int:

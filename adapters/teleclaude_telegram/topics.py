@@ -5,7 +5,7 @@ from __future__ import annotations
 import structlog
 
 from teleclaude.wire.sessions import GetSession
-from teleclaude_telegram import moves, render
+from teleclaude_telegram import looks, moves
 from teleclaude_telegram.api import BadRequest, lacks_rights
 from teleclaude_telegram.journal import Place
 from teleclaude_telegram.outbox import Outbox
@@ -28,10 +28,12 @@ class Topics:
     async def open(self, place: Place) -> bool:
         """Make the topic; what was to be said in it comes next."""
         session = await self._room.hub.call(SELF, GetSession(id=place.session_id))
-        name = render.title(session)
+        look = looks.look(session, asks=bool(place.asked), icons=self._room.icons)
         await self._outbox.spend()
         try:
-            topic = await self._room.api.bot.create_forum_topic(self._room.chat_id, name)
+            topic = await self._room.api.bot.create_forum_topic(
+                self._room.chat_id, look.name, icon_custom_emoji_id=look.icon or None
+            )
         except BadRequest as error:
             if not lacks_rights(error):
                 raise
@@ -39,7 +41,8 @@ class Topics:
             self._room.refuses_topics()
             log.warning("telegram_may_not_make_topics", hint="make the bot administrator with can_manage_topics")
             return False
-        place.thread, place.title, place.closed = topic.message_thread_id, name, False
+        place.thread, place.closed = topic.message_thread_id, False
+        place.title, place.icon, place.shows_question = look.name, look.icon, bool(place.asked)
         place.live = place.picture = None
         await self._room.keep(place)
         log.info("telegram_topic_made", session=place.session_id, thread=place.thread)
@@ -55,6 +58,10 @@ class Topics:
             # Topics were switched off meanwhile: what the chat can do is asked for again.
             self._room.mode = None
             self._room.refuses_topics()
+            return False
+        if "document_invalid" in text and self._room.icons:
+            log.warning("telegram_icons_refused")
+            self._room.icons = {}
             return False
         if place is None:
             raise error
@@ -85,16 +92,24 @@ class Topics:
         return place.remade > MAX_REMADE
 
     async def title(self, job: Job, place: Place | None) -> bool:
-        if place is None or place.thread is None or place.closed or self._room.mode == PLAIN:
+        """Name and icon as they are to be, in one call; none when they are so already. A closed topic has them, too."""
+        if place is None or place.thread is None or self._room.mode == PLAIN:
             return True
         session = await self._room.hub.call(SELF, GetSession(id=place.session_id))
-        name = render.title(session, asks=bool(place.asked))
-        place.name = session.name
-        if name == place.title:
-            return True
-        await self._outbox.spend()
-        await self._room.api.bot.edit_forum_topic(self._room.chat_id, place.thread, name=name)
-        place.title = name
+        asks = bool(place.asked)
+        look = looks.look(session, asks=asks, icons=self._room.icons)
+        name = look.name if look.name != place.title else None
+        icon = look.icon if look.icon != place.icon else None
+        if name is not None or icon is not None:
+            await self._outbox.spend()
+            try:
+                await self._room.api.bot.edit_forum_topic(
+                    self._room.chat_id, place.thread, name=name, icon_custom_emoji_id=icon
+                )
+            except BadRequest as error:
+                if "not_modified" not in str(error).lower():
+                    raise
+        place.name, place.title, place.icon, place.shows_question = session.name, look.name, look.icon, asks
         await self._room.keep(place)
         return True
 

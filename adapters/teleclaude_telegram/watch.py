@@ -173,7 +173,7 @@ class Watcher:
 
     def retitle(self, session_id: str) -> None:
         if self._room.place(session_id) is not None:
-            self._outbox.show(session_id, {"do": "title"}, key=f"title:{session_id}", delay=2.0)
+            self._outbox.sign(session_id)
 
     def touched(self, session_id: str) -> None:
         """Somebody wrote or pressed a key: what comes now is the answer."""

@@ -14,7 +14,7 @@ from teleclaude.wire.python import RunCell
 from teleclaude.wire.sessions import CreateSession, GetSession, ListSessions, ReadOutput, SessionView
 from teleclaude_telegram import render
 from teleclaude_telegram.ask import Ask
-from teleclaude_telegram.commands.showing import send_spooled
+from teleclaude_telegram.commands.showing import send_album, send_spooled
 from teleclaude_telegram.keyboards import HOUR
 from teleclaude_telegram.validation import checked
 
@@ -24,7 +24,7 @@ FILE_BYTES = 4 << 20
 SHOWN_BYTES = 3000
 PYTHON_SESSION = "py"
 PATIENCE_SECONDS = 24 * HOUR
-_IMAGES = (("image/png", "png"), ("image/jpeg", "jpg"))
+_IMAGES = {"image/png": "png", "image/jpeg": "jpg"}
 
 
 async def run(ask: Ask) -> None:
@@ -112,11 +112,18 @@ async def _said(ask: Ask, reference: str, execution: ExecutionView) -> None:
 async def _cell_said(ask: Ask, reference: str, execution: ExecutionView) -> None:
     await _said(ask, reference, execution)
     display = None if execution.result is None else execution.result.display
-    for mime, suffix in _IMAGES:
-        picture = _picture(None if display is None else display.get(mime))
-        if picture is not None:
-            await send_spooled(ask, picture, f"figure.{suffix}", photo=True)
-            return
+    await send_album(ask, _figures(display or {}))
+
+
+def _figures(display: Mapping[str, object]) -> list[tuple[str, bytes]]:
+    """The pictures among the forms of a value, in order. Of one figure there is one, whatever forms it has."""
+    found: dict[str, tuple[str, object]] = {}
+    for mime, data in display.items():
+        kind, _, which = mime.partition(";")
+        if kind in _IMAGES and (which not in found or kind == "image/png"):
+            found[which] = (_IMAGES[kind], data)
+    pictures = [(suffix, _picture(data)) for suffix, data in found.values()]
+    return [(f"figure-{number}.{suffix}", data) for number, (suffix, data) in enumerate(pictures, 1) if data]
 
 
 def _picture(value: object) -> bytes | None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 
 from teleclaude.errors import ForbiddenError, InvalidError, NotFoundError, TeleclaudeError, TooLargeError
@@ -14,11 +16,11 @@ from teleclaude.wire.sessions import GetSession, ListSessions, ReadOutput, Sessi
 from teleclaude_telegram import render
 from teleclaude_telegram.ask import Ask
 from teleclaude_telegram.journal import Place
-from teleclaude_telegram.plan import Rank
+from teleclaude_telegram.media import MAX_UPLOAD_BYTES
+from teleclaude_telegram.plan import MAX_AT_ONCE, Rank
 from teleclaude_telegram.room import write_private
 from teleclaude_telegram.validation import checked
 
-MAX_UPLOAD_BYTES = 50 << 20
 LOG_LINES = 60
 LOG_BYTES = 256 << 10
 FILE_BYTES = 16 << 20
@@ -80,11 +82,33 @@ async def send_log(ask: Ask, place: Place, start: int, end: int) -> None:
     await ask.served()
 
 
-async def send_spooled(ask: Ask, data: bytes, name: str, *, photo: bool = False, caption: str = "") -> None:
-    """A file that waits in a spool until it has gone."""
+async def send_album(ask: Ask, pictures: Sequence[tuple[str, bytes]]) -> None:
+    """Pictures with their names, as many together as one message takes."""
+    for start in range(0, len(pictures), MAX_AT_ONCE):
+        part = pictures[start : start + MAX_AT_ONCE]
+        if len(part) == 1:
+            await send_spooled(ask, part[0][1], part[0][0], photo=True)
+            continue
+        files = [{"path": str(await _spool(ask, data)), "name": name} for name, data in part]
+        await _send(ask, {"do": "album", "files": files})
+
+
+async def _spool(ask: Ask, data: bytes) -> Path:
     path = ask.tools.room.folder / "spool" / secrets.token_hex(12)
     await asyncio.to_thread(write_private, path, data)
-    doc = {"do": "file", "path": str(path), "name": name, "spooled": True, "photo": photo, "caption": caption}
+    return path
+
+
+async def send_spooled(ask: Ask, data: bytes, name: str, *, photo: bool = False, caption: str = "") -> None:
+    """A file that waits in a spool until it has gone."""
+    doc = {
+        "do": "file",
+        "path": str(await _spool(ask, data)),
+        "name": name,
+        "spooled": True,
+        "photo": photo,
+        "caption": caption,
+    }
     await _send(ask, doc)
 
 
@@ -105,7 +129,8 @@ async def get(ask: Ask) -> None:
         allowed = [place.path for place in (await ask.call(ListDirectories())).directories]
     base = "/" if ask.place is None else (await ask.call(GetSession(id=ask.place.session_id))).cwd
     path = await asyncio.to_thread(allowed_file, base, ask.args.strip(), [str(folder) for folder in allowed])
-    await _send(ask, {"do": "file", "path": str(path), "name": path.name})
+    found = await asyncio.to_thread(os.lstat, path)
+    await _send(ask, {"do": "file", "path": str(path), "name": path.name, "identity": [found.st_dev, found.st_ino]})
     await ask.served()
 
 

@@ -149,11 +149,11 @@ class Engine:
         self._link.send({"op": "started", "id": self.running})
         value = self._evaluate(cell.body)
         value = self._evaluate(cell.tail)
-        figure = render.take_open_figure()
+        figures = render.take_open_figures()
         shown = None
-        if value is not None or figure is not None:
+        if value is not None or figures:
             with self._loop.current():
-                shown = render.render(figure) if value is None else render.render(value, figure)
+                shown = render.render(figures[-1] if value is None else value, figures)
         self._namespace.remember(value)
         return shown
 

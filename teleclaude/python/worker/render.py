@@ -7,7 +7,7 @@ import io
 import json
 import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
@@ -16,12 +16,15 @@ from teleclaude.python.worker.failures import clean
 REPR_CHARS = 64 << 10
 VALUE_BYTES = 1 << 20
 DISPLAY_BYTES = 6 << 20
+MAX_FIGURES = 20
+"""So many of the figures that a cell leaves open are shown."""
+PNG = "image/png"
 
 _ITEMS = 10_000
 _MAX_INT = 2**63
 
 _RICH = (
-    ("_repr_png_", "image/png"),
+    ("_repr_png_", PNG),
     ("_repr_jpeg_", "image/jpeg"),
     ("_repr_svg_", "image/svg+xml"),
     ("_repr_html_", "text/html"),
@@ -31,16 +34,18 @@ _RICH = (
 )
 
 
-def render(value: Any, figure: Any = None) -> dict[str, Any]:
+def render(value: Any, figures: Sequence[Any] = ()) -> dict[str, Any]:
     """``{repr, value, display, truncated, notes}``; whatever the value's own methods do ends up in ``notes``.
 
-    ``figure`` is what the cell drew beside the value: its picture, where the value offers none.
+    ``figures`` are what the cell drew beside the value. The last is the value's picture, where that offers none; the
+    others come before it as ``image/png;figure=N``.
     """
     notes: list[str] = []
     text, truncated = bounded_repr(value, REPR_CHARS, notes)
     display = _display(value, notes)
-    if figure is not None:
-        display = {**_display(figure, notes), **display}
+    drawn = [figure for figure in figures if figure is not value]
+    if drawn:
+        display = {**_pictures(drawn, display, notes), **display}
     if display:
         display["text/plain"] = text
     return {"repr": text, "value": json_value(value), "display": display, "truncated": truncated, "notes": notes}
@@ -110,6 +115,20 @@ def _display(value: Any, notes: list[str]) -> dict[str, Any]:
     return found
 
 
+def _pictures(figures: Sequence[Any], display: dict[str, Any], notes: list[str]) -> dict[str, Any]:
+    """What all forms together may take holds for these, too; the newest ones are kept."""
+    room = DISPLAY_BYTES - sum(len(json.dumps(data)) for data in display.values())
+    found: dict[str, Any] = {}
+    for number, figure in reversed(list(enumerate(figures, 1))):
+        png = _display(figure, notes).get(PNG)
+        if png is None or len(png) > room:
+            notes.append(f"figure {number} was left out")
+            continue
+        room -= len(png)
+        found[PNG if PNG not in {**display, **found} else f"{PNG};figure={number}"] = png
+    return dict(reversed(found.items()))
+
+
 def _forms(value: Any, notes: list[str]) -> Iterator[tuple[str, Any]]:
     kind, name = type(value), _type_name(value)
     if callable(getattr(kind, "_repr_mimebundle_", None)):
@@ -123,7 +142,7 @@ def _forms(value: Any, notes: list[str]) -> Iterator[tuple[str, Any]]:
         if callable(getattr(kind, method, None)):
             yield from _form(mime, _attempt(getattr(value, method), f"{method} of {name}", notes))
     if is_figure(value):
-        yield from _form("image/png", _attempt(lambda: _figure_png(value), f"picture of {name}", notes))
+        yield from _form(PNG, _attempt(lambda: _figure_png(value), f"picture of {name}", notes))
 
 
 def _form(mime: str, data: Any) -> Iterator[tuple[str, Any]]:
@@ -145,18 +164,20 @@ def is_figure(value: Any) -> bool:
     return figures is not None and isinstance(value, getattr(figures, "Figure", ()))
 
 
-def take_open_figure() -> Any:
-    """The current figure of pyplot when there is one; all are closed to it, as the cell that drew them is over."""
+def take_open_figures() -> list[Any]:
+    """The figures of pyplot, the current one last; all are closed to it, as the cell that drew them is over."""
     pyplot = sys.modules.get("matplotlib.pyplot")
-    return None if pyplot is None else _attempt(lambda: _close_figures(pyplot), "pyplot", [])
+    return [] if pyplot is None else _attempt(lambda: _close_figures(pyplot), "pyplot", []) or []
 
 
-def _close_figures(pyplot: Any) -> Any:
-    if not pyplot.get_fignums():
-        return None
-    figure = pyplot.gcf()
+def _close_figures(pyplot: Any) -> list[Any]:
+    numbers = list(pyplot.get_fignums())
+    if not numbers:
+        return []
+    current = pyplot.gcf()
+    figures = [pyplot.figure(number) for number in numbers[-MAX_FIGURES:]] if len(numbers) > 1 else []
     pyplot.close("all")
-    return figure
+    return [*(figure for figure in figures if figure is not current), current]
 
 
 def _figure_png(figure: Any) -> bytes:

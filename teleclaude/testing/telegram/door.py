@@ -134,7 +134,13 @@ class Door:
 
     def _charge(self, request: Request) -> None:
         chat = request.chat()
-        seconds = request.bot.ledger.charge(chat.id, group=chat.is_group, now=self._world.monotonic())
+        media = request.params.value("media", "media")
+        seconds = request.bot.ledger.charge(
+            chat.id,
+            group=chat.is_group,
+            now=self._world.monotonic(),
+            messages=len(media) if isinstance(media, list) and media else 1,
+        )
         if seconds:
             raise too_many(seconds)
 

@@ -60,14 +60,13 @@ class Meter:
         self._window = window
         self._times = deque[float](maxlen=window.count)
 
-    def wait(self, now: float) -> float:
-        """Seconds until one more fits; 0 when it fits now."""
-        if len(self._times) < self._window.count:
-            return 0.0
-        return max(self._times[0] + self._window.seconds - now, 0.0)
+    def wait(self, now: float, more: int = 1) -> float:
+        """Seconds until so many ``more`` fit; 0 when they fit now."""
+        over = len(self._times) + min(more, self._window.count) - self._window.count
+        return max(self._times[over - 1] + self._window.seconds - now, 0.0) if over > 0 else 0.0
 
-    def count(self, now: float) -> None:
-        self._times.append(now)
+    def count(self, now: float, more: int = 1) -> None:
+        self._times.extend([now] * more)
 
     def used(self, now: float) -> int:
         """How many count at ``now``."""
@@ -93,14 +92,18 @@ class Ledger:
     def banned(self, chat_id: int, now: float) -> bool:
         return self._banned.get(chat_id, 0.0) > now
 
-    def charge(self, chat_id: int, *, group: bool, now: float) -> int:
-        """Count one send or edit. Answers ``retry_after`` in whole seconds; 0 means that it passes."""
+    def charge(self, chat_id: int, *, group: bool, now: float, messages: int = 1) -> int:
+        """Count one send or edit. Answers ``retry_after`` in whole seconds; 0 means that it passes.
+
+        An album comes at once, so it counts once a second, and otherwise as many ``messages`` as it has.
+        """
         if self._budgets is None:
             return self._left_of_ban(chat_id, now)
-        meters = [*self._meters(chat_id, group), self._all]
-        wait = max(meter.wait(now) for meter in meters)
-        for meter in meters:
-            meter.count(now)
+        at_once, *others = self._meters(chat_id, group)
+        meters = [(at_once, 1), *((meter, messages) for meter in (*others, self._all))]
+        wait = max(meter.wait(now, more) for meter, more in meters)
+        for meter, more in meters:
+            meter.count(now, more)
         if wait <= 0:
             return self._left_of_ban(chat_id, now)
         seconds = max(math.ceil(wait), 1, self._left_of_ban(chat_id, now))

@@ -6,10 +6,17 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+from teleclaude.testing.telegram.methods.topics import ICONS
 from teleclaude.testing.telegram.recorder import Call, Deed, Entry
 from teleclaude.testing.telegram.world import World
 
-_SENDS = {"sendMessage": "", "sendPhoto": "photo", "sendDocument": "document", "sendVoice": "voice note"}
+_SENDS = {
+    "sendMessage": "",
+    "sendPhoto": "photo",
+    "sendDocument": "document",
+    "sendVoice": "voice note",
+    "sendMediaGroup": "album",
+}
 _FILES = {"uploads": "document", "sends_photo": "photo", "voice": "voice note"}
 _EDITS = frozenset({"editMessageText", "editMessageCaption", "editMessageMedia", "editMessageReplyMarkup"})
 _TOPICS = {"closeForumTopic": "closes", "reopenForumTopic": "reopens", "deleteForumTopic": "deletes"}
@@ -53,14 +60,19 @@ def _call(call: Call, world: World) -> list[str] | None:
 def _small(method: str, params: dict[str, Any], where: str) -> str | None:
     match method:
         case "createForumTopic":
-            return f"makes the topic “{params.get('name')}”"
+            return f"makes the topic “{params.get('name')}”{_icon(params)}"
         case "editForumTopic":
-            return f"changes the topic to “{params.get('name') or where}”"
+            return f"changes the topic to “{params.get('name') or where}”{_icon(params)}"
         case "answerCallbackQuery" if params.get("text"):
             return f"answers the tap: {params['text']}"
         case "deleteMessage":
             return f"deletes {params.get('message_id')}"
     return f"{_TOPICS[method]} the topic “{where}”" if method in _TOPICS else None
+
+
+def _icon(params: dict[str, Any]) -> str:
+    icon = ICONS.get(str(params.get("icon_custom_emoji_id")))
+    return f" with the icon {icon}" if icon else ""
 
 
 def _text(head: str, what: str, params: dict[str, Any]) -> list[str]:

@@ -124,6 +124,7 @@ async def test_a_figure_is_a_picture(python: Driven) -> None:
         "pyplot.open = []\n"
         "pyplot.get_fignums = lambda: list(range(len(pyplot.open)))\n"
         "pyplot.gcf = lambda: pyplot.open[-1]\n"
+        "pyplot.figure = lambda number: pyplot.open[number]\n"
         "pyplot.close = lambda what: pyplot.open.clear()"
     )
     wanted = base64.b64encode(b"PNG").decode()
@@ -131,6 +132,11 @@ async def test_a_figure_is_a_picture(python: Driven) -> None:
         display = (await result_of(python, code)).display
         assert display is not None
         assert display["image/png"] == wanted
+    several = "pyplot.open[:] = [Figure(), Figure(), Figure()]"
+    display = (await result_of(python, several)).display
+    assert [*(display or ())] == ["image/png;figure=1", "image/png;figure=2", "image/png", "text/plain"]
+    display = (await result_of(python, f"{several}; pyplot.open[0]")).display
+    assert [*(display or ())] == ["image/png;figure=1", "image/png;figure=2", "image/png", "text/plain"]
     assert await python.value("pyplot.open") == []
 
 

@@ -30,7 +30,7 @@ class Chat:
             if found is None:
                 self.now += step
                 continue
-            self.plan.spent(self.now)
+            self.plan.spent(self.now, found.messages)
             self.plan.remove(found)
             self.plan.served(found.topic, self.now)
             self.sent.append((self.now, found))
@@ -202,3 +202,59 @@ def test_never_over_budget_and_nothing_that_must_be_said_is_lost(
     said = [id(one) for _, one in chat.sent]
     assert all(id(one) in said for one in must)
     assert len(chat.plan) == 0
+
+
+def test_who_presses_keys_all_the_time_keeps_nobody_from_being_said() -> None:
+    chat = Chat()
+    final = job("quiet", Rank.FINAL, id=1)
+    chat.plan.add(final, chat.now)
+    for number in range(240):
+        chat.plan.add(job("loud", Rank.REPLY, key=f"picture:{number}"), chat.now)
+        chat.plan.add(job("loud", Rank.LIVE, key="live:loud"), chat.now)
+        chat.run(1)
+    said = {id(found): at for at, found in chat.sent}
+    assert said[id(final)] < 65
+    replies = [at for at, found in chat.sent if found.rank is Rank.REPLY]
+    assert len(replies) > 40
+
+
+def test_signs_come_last_and_yet_come() -> None:
+    chat = Chat()
+    for number in range(20):
+        chat.plan.add(job(f"t{number}", Rank.SIGN, key=f"title:t{number}"), chat.now)
+        chat.plan.add(job(f"t{number}", Rank.FINAL, id=number), chat.now)
+    for _ in range(600):
+        for number in range(20):
+            chat.plan.add(job(f"t{number}", Rank.LIVE, key=f"live:t{number}"), chat.now)
+        chat.run(1)
+    first = [found.rank for _, found in chat.sent[:13]]
+    assert first == [Rank.FINAL] * 13
+    assert sum(found.rank is Rank.SIGN for _, found in chat.sent) == 20
+
+
+def test_five_questions_in_a_minute_of_a_chat_that_is_busy_with_replies() -> None:
+    chat = Chat()
+    for number in range(200):
+        chat.plan.add(job("loud", Rank.REPLY, id=number), chat.now)
+    for _ in range(4):
+        for number in range(5):
+            chat.run(12)
+            asked = job(f"q{number}", Rank.URGENT)
+            chat.plan.add(asked, chat.now)
+            chat.run(3)
+            assert any(found is asked for _, found in chat.sent)
+
+
+def test_an_album_counts_as_many_as_it_has_pictures() -> None:
+    chat = Chat()
+    for number in range(8):
+        chat.plan.add(job("t", Rank.REPLY, id=number), chat.now)
+    album = Job("t", Rank.REPLY, {"do": "album", "files": [{}] * 10}, id=99)
+    chat.plan.add(album, chat.now)
+    chat.run(50)
+    assert len(chat.sent) == 8
+    chat.run(20)
+    assert chat.sent[-1][1] is album
+    chat.plan.add(job("t", Rank.REPLY, id=100), chat.now)
+    chat.run(5)
+    assert len(chat.sent) == 10

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import struct
 from collections.abc import Callable
 from typing import Any
@@ -33,10 +34,13 @@ def send_media_group(request: Request) -> Any:
         raise bad_request("album must contain from 2 to 10 media")
     chat = request.chat()
     thread = request.thread(chat)
-    made = []
+    kinds = {item.get("type") for item in media if isinstance(item, dict)}
+    if "document" in kinds and len(kinds) > 1:
+        raise bad_request("document can't be mixed with other media types")
+    made, group = [], str(secrets.randbits(53))
     for item in media:
         content, caption, entities = _described(request, item)
-        made.append((content | {"media_group_id": "1"}, caption, entities))
+        made.append((content | {"media_group_id": group}, caption, entities))
     date, silent = request.world.date(), request.params.flag("disable_notification")
     return [
         chat.add(
