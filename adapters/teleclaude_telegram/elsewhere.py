@@ -10,7 +10,7 @@ from teleclaude.wire.sessions import GetSession, ListSessions, SendInput, Sessio
 from teleclaude_telegram.ask import Ask
 from teleclaude_telegram.commands import COMMANDS
 from teleclaude_telegram.moves import tag_of
-from teleclaude_telegram.room import TOPICS, Room
+from teleclaude_telegram.room import PLAIN, Room
 from teleclaude_telegram.topics import LIVE_STATES
 from teleclaude_telegram.updates import Said, Spoken, read_command
 from teleclaude_telegram.validation import checked
@@ -20,6 +20,7 @@ LEAVING_SECONDS = 30
 
 MOVING_SECONDS = 30.0
 AGAIN_SECONDS = 0.3
+CLIENTS = 16
 
 _ANYWHERE = ("new", "new_session", "ls", "who", "help", "run", "py")
 """Commands that need no session of this computer."""
@@ -35,7 +36,7 @@ def concerns(room: Room, said: Said) -> bool:
     spoken = None if said.attachment else read_command(said.text)
     if spoken is not None and spoken.bot:
         return spoken.bot == room.username
-    if room.mode == TOPICS and said.thread_id is not None:
+    if room.mode != PLAIN and said.thread_id is not None:
         return room.at(said.thread_id) is not None or _is_leaving(room, said, spoken)
     return bool(room.context.settings.publish_commands)
 
@@ -100,13 +101,22 @@ async def _whose(ask: Ask) -> SessionView:
     raise NotFoundError(f"no session of a computer that could be asked has this topic{said}", operation="telegram")
 
 
+def numbered(room: Room, message_id: int) -> dict[str, object]:
+    """How a message is known again. In a group all bots count alike, in private each counts for itself. The core keeps
+    so many numbers of each client; a few clients take turns, so that one may come late.
+    """
+    number, client = divmod(message_id, CLIENTS)
+    whose = "" if room.is_group else f"{room.bot_id}:"
+    return {"client_id": f"tg:{whose}{room.chat_id}:{client}", "seq": number}
+
+
 async def type_once(ask: Ask, session_id: str, text: str) -> None:
     """Submit a message's text. While a session moves, both computers' bots hear it, and both may come to type it: the
     receipts of input move along, so that it is typed once. Raises ``TeleclaudeError``.
     """
     fields: dict[str, object] = {"id": session_id, "text": text}
     if ask.message_id is not None:
-        fields |= {"client_id": f"tg:{ask.tools.room.chat_id}:{ask.message_id}", "seq": 0}
+        fields |= numbered(ask.tools.room, ask.message_id)
     command = checked(SendInput, fields)
     clock = ask.tools.room.context.clock
     deadline = clock.monotonic() + MOVING_SECONDS

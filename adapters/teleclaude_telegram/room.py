@@ -67,6 +67,10 @@ class Room:
     def is_group(self) -> bool:
         return self.chat_id < 0
 
+    @property
+    def bot_id(self) -> str:
+        return self.api.bot.token.partition(":")[0]
+
     def now(self) -> float:
         """Wall time in seconds."""
         return self.context.clock.now().timestamp()
@@ -87,7 +91,7 @@ class Room:
 
     async def _same_bot_and_chat(self) -> None:
         """Another bot counts its updates anew, and in another chat there are no topics yet."""
-        bot = self.api.bot.token.partition(":")[0]
+        bot = self.bot_id
         identity = f"{bot}:{self.context.settings.chat_id}"
         before = await self.journal.setting(IDENTITY)
         if before == identity:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from teleclaude.wire.sessions import CloseSession, SendInput
+from teleclaude_telegram.elsewhere import CLIENTS, numbered
 from tests.integration.telegram.stage import OWNER, Stage, stage
 from tests.support.wait import eventually
 
@@ -160,6 +161,15 @@ async def test_g10_x36_an_update_that_comes_twice_runs_once(room: Stage) -> None
     await room.ann.says("afterwards", topic=topic)
     await room.shows("twice", "afterwards")
     assert (await room.lines("twice")).count("only once") == 1
+
+
+async def test_a_message_is_known_again_by_a_number_of_few_clients(room: Stage) -> None:
+    """So that what is remembered of a session's input has a bound, and a late message is not too late."""
+    seen = {
+        (found["client_id"], found["seq"]) for found in (numbered(room.adapter._room, number) for number in range(1000))
+    }
+    assert len(seen) == 1000
+    assert len({client for client, _ in seen}) == CLIENTS
 
 
 async def test_g16_odd_updates_are_passed_over(room: Stage) -> None:
