@@ -27,6 +27,7 @@ from teleclaude.testing.telegram import Budgets, Chat, FakeBotApi, Person, Windo
 READY_SECONDS = 30.0
 STOP_SECONDS = 15.0
 LOG_TAIL = 2000
+_ENDINGS = (signal.SIGTERM, signal.SIGHUP)
 _KEPT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TERM", "TZ", "PYTHONPATH", "VIRTUAL_ENV", "TMPDIR", "TMUX_TMPDIR")
 
 BRISK = Budgets(chat=Window(5, 1.0), group=Window(200, 60.0))
@@ -49,8 +50,9 @@ class Stage:
 
 @asynccontextmanager
 async def stage(environ: Mapping[str, str], *, budgets: Budgets | None = BRISK) -> AsyncIterator[Stage]:
-    """Raises ``CliError`` when the daemon does not come up."""
+    """Raises ``CliError`` when the daemon does not come up. SIGTERM and SIGHUP end the program once all is gone."""
     home = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="tc-demo-"))
+    ending = _Ending()
     try:
         async with FakeBotApi(budgets=budgets) as fake:
             ann = fake.user(7, "Ann", "ann")
@@ -58,9 +60,43 @@ async def stage(environ: Mapping[str, str], *, budgets: Budgets | None = BRISK) 
             work = home / "work"
             await asyncio.to_thread(_prepare, home, work, fake, group)
             async with _daemon(home, work, environ):
-                yield Stage(fake, group, ann, work)
+                try:
+                    yield Stage(fake, group, ann, work)
+                finally:
+                    ending.begin()
     finally:
         await asyncio.to_thread(shutil.rmtree, home, ignore_errors=True)
+        ending.complete()
+
+
+class _Ending:
+    """Signals that end a program cancel the task instead, so that everything is taken down first."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._task = asyncio.current_task()
+        self._begun = False
+        self._received: int | None = None
+        self._handled = [number for number in _ENDINGS if signal.getsignal(number) is not signal.SIG_IGN]
+        for number in self._handled:
+            self._loop.add_signal_handler(number, self._receive, number)
+
+    def _receive(self, number: int) -> None:
+        self._received = self._received or number
+        if not self._begun and self._task is not None:
+            self._task.cancel()
+        self._begun = True
+
+    def begin(self) -> None:
+        """It ends anyway, and no signal hurries it."""
+        self._begun = True
+
+    def complete(self) -> None:
+        """The signals mean again what they meant, and the one that came does it."""
+        for number in self._handled:
+            self._loop.remove_signal_handler(number)
+        if self._received is not None:
+            signal.raise_signal(self._received)
 
 
 def _prepare(home: Path, work: Path, fake: FakeBotApi, group: Chat) -> None:

@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 import json
+import signal
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pytest
 
 from teleclaude.testing.telegram import FakeBotApi
 from tests.integration.assist.conftest import dialog
@@ -18,6 +25,29 @@ async def test_the_conversation_goes_as_announced() -> None:
     for line in ("42 apples", "you said y", "[document] notes.txt", "closes the topic"):
         assert line in demo.text
     assert "did not happen" not in demo.text
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+async def test_a_demonstration_that_is_ended_leaves_nothing(number: signal.Signals) -> None:
+    with tempfile.TemporaryDirectory(prefix="tc-") as folder:
+        async with dialog({"TMPDIR": folder}, "demo", "telegram") as demo:
+            await demo.until("/new build")
+            assert list(Path(folder).iterdir())
+            assert _processes_of(folder)
+            demo.process.send_signal(number)
+            assert await demo.end() == -number
+        assert not list(Path(folder).iterdir())
+        assert not _processes_of(folder)
+
+
+def _processes_of(folder: str) -> list[str]:
+    """Whose state is in this folder: a daemon and its tmux server."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.environ().get("TELECLAUDE_STATE_DIR", "").startswith(folder):
+                found.append(process.name())
+    return found
 
 
 async def test_the_doctor_walks_from_an_update_to_a_terminal_and_back(fake: FakeBotApi) -> None:
