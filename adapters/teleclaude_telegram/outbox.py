@@ -223,7 +223,7 @@ class Outbox:
         now = self._clock.monotonic()
         self.trouble = explain(error)
         if isinstance(error, BadRequest | ToldToWaitError | Forbidden | ChatMigrated) or never_arrived(error):
-            job.doc.pop("sent", None)
+            await self._not_sent(job)
         match error:
             case ToldToWaitError():
                 log.info("telegram_told_to_wait", seconds=error.seconds, waiting=len(self.plan))
@@ -255,6 +255,11 @@ class Outbox:
         text = f"⚠️ Telegram refused what was to be said here ({error})."
         thread = {"thread": doc["thread"]} if "thread" in doc else {}
         await self.say(job.topic, Rank.URGENT, {"do": "say", "text": text, "silent": False, "admits": True, **thread})
+
+    async def _not_sent(self, job: Job) -> None:
+        """It certainly was not, so that after a restart it is not marked either."""
+        if job.doc.pop("sent", None) and job.id is not None:
+            await self._journal.requeue(job.id, job.doc)
 
     def _back_off(self, now: float, error: ApiError, *, least: float = 0.0) -> None:
         if self._failures == 0:
