@@ -90,7 +90,7 @@ INCOMING = (on_its_way, committed, running, run_beside)
 
 async def planned(this: Theatre, mark: str) -> None:
     """It was tried, and there it was told to wait."""
-    this.fake.ban(this.chat, 1)
+    this.fake.flood(1, method="sendMessage")
     await this.says(f"/run echo {mark}")
     await this.fake.until(lambda: this.fake.calls(ok=False), 20)
     await eventually(lambda: this.waits(mark) and not this.waits('"sent"'), timeout=20)
