@@ -1,8 +1,8 @@
 """One-shot commands: started in their own session, watched, limited, and ended with everything they started."""
 
-from teleclaude.process.cgroup import CgroupRoot, find_delegated
+from teleclaude.process.cgroup import CgroupRoot, find_delegated, settle
 from teleclaude.process.group import MARK_VARIABLE, ProcessGroup
-from teleclaude.process.leftovers import end_leftovers
+from teleclaude.process.leftovers import end_left_groups, end_leftovers
 from teleclaude.process.limits import ExecutionPolicy, Limits
 from teleclaude.process.orphans import OrphanReaper, become_subreaper, is_subreaper
 from teleclaude.process.outcome import never_started, spawn_failed
@@ -25,9 +25,11 @@ __all__ = [
     "Slot",
     "SlotQueue",
     "become_subreaper",
+    "end_left_groups",
     "end_leftovers",
     "find_delegated",
     "is_subreaper",
     "never_started",
+    "settle",
     "spawn_failed",
 ]

@@ -20,6 +20,8 @@ log = structlog.get_logger(__name__)
 LEAF = "daemon"
 """The group of the daemon itself beside those of its executions."""
 
+_PREFIX = "execution-"
+
 
 def parse_own_path(text: str) -> str | None:
     """Our path in the version 2 hierarchy, from ``/proc/self/cgroup``."""
@@ -50,20 +52,51 @@ def own_directory(cgroup: str, mountinfo: str) -> Path | None:
     return point / Path(path).relative_to(root)
 
 
-def find_delegated(proc: Path = Path("/proc/self")) -> CgroupRoot | None:
-    """Our own group when it is ours to divide: writable, and for root marked as delegated (``user.delegate``).
-
-    Root can write everywhere, but a group that a service manager has not delegated is that manager's alone.
-    """
+def find_own(proc: Path = Path("/proc/self")) -> Path | None:
+    """The directory of our own group; None where there is none, or it cannot be told."""
     try:
-        directory = own_directory((proc / "cgroup").read_text(), (proc / "mountinfo").read_text())
+        return own_directory((proc / "cgroup").read_text(), (proc / "mountinfo").read_text())
     except OSError:
         return None
+
+
+def find_delegated(proc: Path = Path("/proc/self")) -> CgroupRoot | None:
+    """Our own group when it is ours to divide: writable, and marked as delegated (``user.delegate``) or ours alone.
+
+    A user's service manager marks nothing, so there a group in which we are alone has to do. For root it does not: root
+    can write everywhere, but a group that the manager has not delegated is that manager's alone.
+    """
+    directory = find_own(proc)
     if directory is None:
         return None
     # Who has moved to the leaf already divides the group above it.
     candidates = (directory.parent, directory) if directory.name == LEAF else (directory,)
     return next((CgroupRoot(candidate) for candidate in candidates if _is_ours(candidate)), None)
+
+
+def settle() -> None:
+    """Move this process to a leaf of its own where a group is delegated to it, before it has any children.
+
+    A group that holds processes passes no controller on, and a child that is there already would stay.
+    """
+    root = find_delegated()
+    if root is None:
+        return
+    try:
+        root.settle()
+    except OSError as error:
+        log.warning("cgroup_not_divided", directory=str(root.directory), error=str(error))
+
+
+@dataclass(frozen=True, slots=True)
+class CapsHit:
+    """What the kernel did to keep a group's caps: processes killed for memory, and starts of processes refused."""
+
+    memory_kills: int = 0
+    refused_starts: int = 0
+
+
+NO_CAPS_HIT = CapsHit()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,24 +127,45 @@ class CgroupRoot:
         missing = set(controllers).difference(control.read_text().split())
         if not missing:
             return
+        self.settle()
+        control.write_text(" ".join(f"+{name}" for name in sorted(missing)))
+
+    def settle(self) -> None:
+        """Move this process to the leaf. Raises ``OSError``."""
         leaf = self.directory / LEAF
         leaf.mkdir(exist_ok=True)
         (leaf / "cgroup.procs").write_text("0")
-        control.write_text(" ".join(f"+{name}" for name in sorted(missing)))
+
+    def disable_all(self) -> None:
+        """Undo ``enable``: a process can be put here again. Raises ``OSError``."""
+        control = self.directory / "cgroup.subtree_control"
+        control.write_text(" ".join(f"-{name}" for name in control.read_text().split()))
+
+    def left(self) -> list[Cgroup]:
+        """The groups that are here now; before the first ``create`` they are those of a daemon that died."""
+        return [Cgroup(path) for path in sorted(self.directory.glob(f"{_PREFIX}*/"))]
 
     def create(self, name: str) -> Cgroup | None:
         """A new, empty group; None when the system refuses one (then descent alone is followed)."""
-        group = Cgroup(self.directory / f"execution-{name}")
+        group = Cgroup(self.directory / f"{_PREFIX}{name}")
         try:
             group.directory.mkdir()
-            for cap, value in (("pids.max", self.pids_max), ("memory.max", self.memory_max_bytes)):
-                if value is not None and (group.directory / cap).exists():
+            for cap, value in self._caps():
+                if (group.directory / cap).exists():
                     (group.directory / cap).write_text(str(value))
         except OSError as error:
             log.warning("cgroup_not_created", group=name, error=str(error))
             group.remove()
             return None
         return group
+
+    def _caps(self) -> Iterable[tuple[str, int]]:
+        if self.pids_max is not None:
+            yield "pids.max", self.pids_max
+        if self.memory_max_bytes is not None:
+            yield "memory.max", self.memory_max_bytes
+            # Without this one the rest would go to swap, and the cap would slow a program down instead.
+            yield "memory.swap.max", 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +187,12 @@ class Cgroup:
                 found += map(int, (directory / "cgroup.procs").read_text().split())
         return found
 
+    def caps_hit(self) -> CapsHit:
+        """What its caps brought about so far. A kill on behalf of the whole computer's memory is none of theirs."""
+        memory = self._events("memory.events")
+        kills = memory.get("oom_kill", 0) if memory.get("oom") else 0
+        return CapsHit(kills, self._events("pids.events").get("max", 0))
+
     def kill(self) -> None:
         """SIGKILL to everything in it at once, also to what is just being forked."""
         with suppress(OSError):
@@ -144,6 +204,13 @@ class Cgroup:
             with suppress(OSError):
                 directory.rmdir()
 
+    def _events(self, name: str) -> dict[str, int]:
+        try:
+            words = (self.directory / name).read_text().split()
+        except OSError:
+            return {}
+        return dict(zip(words[::2], map(int, words[1::2]), strict=False))
+
     def _below(self) -> Iterable[Path]:
         return sorted(path for path in self.directory.glob("**/") if path != self.directory)
 
@@ -151,7 +218,14 @@ class Cgroup:
 def _is_ours(directory: Path) -> bool:
     if not os.access(directory, os.W_OK) or not os.access(directory / "cgroup.procs", os.W_OK):
         return False
-    return os.geteuid() != 0 or _is_marked(directory)
+    return _is_marked(directory) or (os.geteuid() != 0 and _is_deserted(directory))
+
+
+def _is_deserted(directory: Path) -> bool:
+    """Whether nobody but this process is in it; groups below it may hold others."""
+    with suppress(OSError):
+        return {str(os.getpid())}.issuperset((directory / "cgroup.procs").read_text().split())
+    return False
 
 
 def _is_marked(directory: Path) -> bool:

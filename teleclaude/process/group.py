@@ -17,7 +17,7 @@ from typing import TypeVar
 import structlog
 
 from teleclaude.model import ProcessIdentity
-from teleclaude.process.cgroup import Cgroup
+from teleclaude.process.cgroup import NO_CAPS_HIT, Cgroup
 from teleclaude.process.orphans import is_subreaper, reap
 from teleclaude.process.proctable import (
     STOPPED_STATES,
@@ -55,6 +55,8 @@ class ProcessGroup:
         self._mark = f"{MARK_VARIABLE}={execution_id}".encode()
         self._cgroup = cgroup
         self._released = False
+        self.caps_hit = NO_CAPS_HIT
+        """What its control group's caps brought about; known once ``remove`` was called."""
         self._escaped: set[tuple[int, int]] = set()
         self._strangers: set[tuple[int, int]] = set()
 
@@ -135,6 +137,7 @@ class ProcessGroup:
     def remove(self) -> None:
         """Remove the control group, once released. Removes directories: call it in a thread."""
         if self._cgroup is not None:
+            self.caps_hit = self._cgroup.caps_hit()
             self._cgroup.remove()
 
     async def _until(self, attempt: Callable[[], T], good: Callable[[T], bool], timeout: float) -> T:

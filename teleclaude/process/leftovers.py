@@ -6,10 +6,15 @@ import asyncio
 import signal
 from contextlib import suppress
 
+import structlog
+
 from teleclaude.model import ProcessIdentity
+from teleclaude.process.cgroup import Cgroup, CgroupRoot
 from teleclaude.process.group import MARK_VARIABLE
 from teleclaude.process.proctable import ProcessStat, all_processes, child_lister, has_variable, read_stat
 from teleclaude.tasks import send_signal
+
+log = structlog.get_logger(__name__)
 
 _ROUNDS = 20
 _ROUND_SECONDS = 0.05
@@ -28,6 +33,27 @@ async def end_leftovers(leader: ProcessIdentity | None, execution_id: str) -> li
             break
         await asyncio.sleep(_ROUND_SECONDS)
     return [ProcessIdentity(stat.pid, stat.start_time) for stat in left]
+
+
+async def end_left_groups(root: CgroupRoot) -> None:
+    """Kill what is in the control groups below ``root``, of whatever descent and name, and remove these groups.
+
+    For a daemon that has made none yet.
+    """
+    left: list[Cgroup] = []
+    for _ in range(_ROUNDS):
+        left = await asyncio.to_thread(_end_groups, root)
+        if not left:
+            return
+        await asyncio.sleep(_ROUND_SECONDS)
+    log.error("groups_left", groups=" ".join(group.directory.name for group in left))
+
+
+def _end_groups(root: CgroupRoot) -> list[Cgroup]:
+    for group in root.left():
+        group.kill()
+        group.remove()
+    return root.left()
 
 
 def find_leftovers(leader: ProcessIdentity | None, execution_id: str) -> list[ProcessStat]:

@@ -17,6 +17,7 @@ from teleclaude.model import (
     Outcome,
     TimedOutState,
 )
+from teleclaude.process.cgroup import NO_CAPS_HIT, CapsHit
 
 
 class StopCause(StrEnum):
@@ -52,6 +53,7 @@ class Observed:
     cause: StopCause | None = None
     overflowed: bool = False
     stream_error: str | None = None
+    caps_hit: CapsHit = NO_CAPS_HIT
 
 
 def decide(seen: Observed) -> Outcome:
@@ -74,10 +76,25 @@ def decide(seen: Observed) -> Outcome:
     if seen.exit is None:
         return LostState(ending)
     if seen.exit.signal is not None:
-        return FailedState(ending, FailureReason.SIGNAL)
+        return FailedState(ending, FailureReason.SIGNAL, _capped(seen.caps_hit))
     if seen.exit.code != 0:
-        return FailedState(ending, FailureReason.NONZERO_EXIT)
+        return FailedState(ending, FailureReason.NONZERO_EXIT, _capped(seen.caps_hit))
     return CompletedState(ending)
+
+
+def _capped(hit: CapsHit) -> ExecutionError | None:
+    """What a cap had to do with a failure, as nothing else tells it from one of the command's own."""
+    if hit.memory_kills:
+        count = "a process" if hit.memory_kills == 1 else f"{hit.memory_kills} processes"
+        return ExecutionError(
+            "memory_limit", f"the kernel killed {count} of it: all together took more than executions.max_memory_bytes"
+        )
+    if hit.refused_starts:
+        count = "a new process" if hit.refused_starts == 1 else f"{hit.refused_starts} new processes"
+        return ExecutionError(
+            "process_limit", f"the kernel refused it {count}: there were as many as executions.max_processes allows"
+        )
+    return None
 
 
 def spawn_failed(at: datetime, message: str) -> FailedState:

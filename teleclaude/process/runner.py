@@ -64,7 +64,8 @@ class Runner:
         self.policy = policy
         """May be replaced by a newer one at any time; running executions keep theirs."""
         self._base_env = dict(base_env)
-        self._cgroups = cgroups
+        self.cgroups = cgroups
+        """Where commands get control groups of their own, with which caps. Replaced as ``policy`` is."""
         self._breaker = SpawnBreaker(clock)
         self._running: dict[str, RunningExecution] = {}
         self._closed = False
@@ -143,7 +144,7 @@ class Runner:
 
     async def _spawn(self, prepared: Prepared) -> tuple[Spawned, ProcessGroup]:
         try:
-            if self._cgroups is None:
+            if self.cgroups is None:
                 # The interpreter waits for the child's exec with its lock held, so a thread would free nobody.
                 result = self._spawn_blocking(prepared)
             else:
@@ -175,7 +176,8 @@ class Runner:
             raise
 
     def _spawn_blocking(self, prepared: Prepared) -> tuple[Spawned, ProcessGroup]:
-        cgroup = self._cgroups.create(prepared.execution_id) if self._cgroups else None
+        cgroups = self.cgroups
+        cgroup = cgroups.create(prepared.execution_id) if cgroups else None
         try:
             spawned = spawn(prepared.launch, cgroup)
         except BaseException:

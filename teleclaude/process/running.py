@@ -24,6 +24,7 @@ from teleclaude.model import (
     StoppingState,
     StreamTotals,
 )
+from teleclaude.process.cgroup import NO_CAPS_HIT, CapsHit
 from teleclaude.process.drain import Outputs
 from teleclaude.process.group import ProcessGroup
 from teleclaude.process.leader import Leader
@@ -240,9 +241,15 @@ class RunningExecution:
         self._group.release()
         if self._group.has_remains:
             await asyncio.to_thread(self._group.remove)
+            self._tell_caps(self._group.caps_hit)
         self._leader.reap()
         self._state = self._decide()
         log.info("execution_ended", execution_id=self.id, status=self._state.name)
+
+    def _tell_caps(self, hit: CapsHit) -> None:
+        if hit != NO_CAPS_HIT:
+            kills, refused = hit.memory_kills, hit.refused_starts
+            log.warning("caps_hit", execution_id=self.id, memory_kills=kills, refused_starts=refused)
 
     def _end_unfollowed(self) -> None:
         """Its task was cancelled before it ran at all: only a daemon that is ending does that."""
@@ -261,6 +268,7 @@ class RunningExecution:
                 cause=self._cause,
                 overflowed=self._fails_at_cap and self._outputs.overflowed,
                 stream_error=self._outputs.error,
+                caps_hit=self._group.caps_hit,
             )
         )
 

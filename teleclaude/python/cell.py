@@ -207,6 +207,7 @@ class RunningCell:
                 cause=cause,
                 result=result,
                 died=None if died is None else died.exit,
+                capped=died is not None and died.was_capped,
                 fault=fault,
             )
         )

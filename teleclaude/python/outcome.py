@@ -23,7 +23,7 @@ from teleclaude.python.messages import Failure, Result
 @dataclass(frozen=True, slots=True)
 class CellSeen:
     """``started_at`` None: it never ran. ``result`` None: there is none, as ``died`` says how the worker ended, as
-    ``cause`` came first, or as ``fault`` kept us from running it.
+    ``cause`` came first, or as ``fault`` kept us from running it. ``capped``: it died to keep the cap of its memory.
     """
 
     completed_at: datetime
@@ -32,6 +32,7 @@ class CellSeen:
     cause: StopCause | None = None
     result: Result | None = None
     died: LeaderExit | None = None
+    capped: bool = False
     fault: str | None = None
 
 
@@ -83,6 +84,8 @@ def _death(seen: CellSeen) -> ExecutionError:
     how = "ended"
     if seen.died is not None and seen.died.signal is not None:
         how = f"was ended by signal {seen.died.signal}"
+        if seen.capped:
+            how += ", as it and what it started took more memory than python.max_memory_bytes,"
     elif seen.died is not None and seen.died.code is not None:
         how = f"exited with code {seen.died.code}"
     when = "while the cell ran" if seen.started_at is not None else "before the cell began"

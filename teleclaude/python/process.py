@@ -101,6 +101,11 @@ class WorkerProcess:
         """How it ended, once ``wait`` has answered."""
         return self._exit
 
+    @property
+    def was_capped(self) -> bool:
+        """Whether it was killed to keep the memory cap of its control group, once ``wait`` has answered."""
+        return self._exit.signal == "KILL" and self._launched.group.caps_hit.memory_kills > 0
+
     async def begin(self, place: Place) -> None:
         """Make it a session. Raises ``UnavailableError`` when it is not ready in time."""
         await self._expect(

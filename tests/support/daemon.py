@@ -73,10 +73,13 @@ class DaemonProcess:
         await eventually(ready, timeout=READY_SECONDS)
         return self
 
+    def command(self) -> list[str]:
+        return [sys.executable, "-m", "teleclaude", "serve"]
+
     def spawn(self) -> None:
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "teleclaude", "serve"],
+                self.command(),
                 env=self.environ,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -21,7 +21,7 @@ from teleclaude.model import (
 from teleclaude.process import Prepared, Runner, Slot, SlotQueue, never_started, spawn_failed
 from teleclaude.service.executions.keeper import Keeper
 from teleclaude.service.executions.live import LiveExecution
-from teleclaude.service.executions.policy import policy_of
+from teleclaude.service.executions.policy import cgroups_of, policy_of
 from teleclaude.tasks import TaskRegistry
 
 log = structlog.get_logger(__name__)
@@ -58,6 +58,7 @@ class Commands:
     def resettle(self, config: Config) -> None:
         """Follow a changed configuration; what runs keeps its limits."""
         self._runner.policy = policy_of(config)
+        self._runner.cgroups = cgroups_of(config)
         self._queue.resize(self._runner.policy.max_concurrent)
 
     def prepare(self, spec: ExecutionSpec, execution_id: str) -> Prepared:

@@ -11,7 +11,7 @@ import structlog
 from teleclaude.api import Check, TaskPolicy
 from teleclaude.bus import Bus
 from teleclaude.clock import Clock
-from teleclaude.process import Runner, become_subreaper
+from teleclaude.process import Runner, become_subreaper, end_left_groups
 from teleclaude.service.executions.commands import Commands
 from teleclaude.service.executions.handlers import ExecutionHandlers, Handler
 from teleclaude.service.executions.keeper import Keeper
@@ -90,6 +90,8 @@ class ExecutionPart:
     async def __aenter__(self) -> Self:
         if not become_subreaper():
             log.warning("no_subreaper", detail="descendants that leave their session are found by descent only")
+        if self._runner.cgroups is not None:
+            await end_left_groups(self._runner.cgroups)
         await recover(self.records, self._streams, self._clock)
         await self.plans.recover()
         await self._runner.__aenter__()

@@ -9,7 +9,8 @@ import structlog
 
 from teleclaude.api import Check
 from teleclaude.clock import Clock
-from teleclaude.process import find_delegated
+from teleclaude.config import Config
+from teleclaude.process import CgroupRoot, find_delegated
 from teleclaude.python import WorkerPool
 from teleclaude.service.executions.part import ExecutionPart
 from teleclaude.service.lookup import Lookup
@@ -51,11 +52,7 @@ class PythonPart:
         clock: Clock,
     ) -> None:
         self._tasks = tasks
-        cgroups, section = find_delegated(), settings.current.python
-        if cgroups is not None:
-            cgroups = cgroups.with_caps(pids_max=section.max_processes, memory_max_bytes=section.max_memory_bytes)
-        elif section.max_processes is not None:
-            log.warning("caps_not_enforced", detail="python.max_processes: no control group is delegated to the daemon")
+        cgroups = _cgroups_of(settings.current)
         self._pool = WorkerPool(settings_of(settings.current, cgroups), tasks)
         self.sessions = PythonSessions(
             table=table,
@@ -81,7 +78,7 @@ class PythonPart:
         )
         self._executions = executions
         views.python = self.sessions.activity
-        settings.on_change(lambda config: self._pool.resettle(settings_of(config, cgroups)))
+        settings.on_change(lambda config: self._pool.resettle(settings_of(config, _cgroups_of(config))))
 
     async def __aenter__(self) -> Self:
         await self.sessions.recover()
@@ -118,3 +115,13 @@ class PythonPart:
 
     def readings(self) -> list[Reading]:
         return [("teleclaude_python_sessions", "Live Python sessions", lambda: len(self.sessions))]
+
+
+def _cgroups_of(config: Config) -> CgroupRoot | None:
+    """Where workers get control groups of their own, with the configured caps; what cannot be enforced is logged."""
+    root, section = find_delegated(), config.python
+    if root is not None:
+        return root.with_caps(pids_max=section.max_processes, memory_max_bytes=section.max_memory_bytes)
+    if section.max_processes is not None:
+        log.warning("caps_not_enforced", detail="python.max_processes: no control group is delegated to the daemon")
+    return None

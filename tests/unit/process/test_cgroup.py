@@ -1,10 +1,20 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from teleclaude.process.cgroup import Cgroup, CgroupRoot, find_delegated, own_directory, parse_mount, parse_own_path
+from teleclaude.process.cgroup import (
+    LEAF,
+    CapsHit,
+    Cgroup,
+    CgroupRoot,
+    find_delegated,
+    own_directory,
+    parse_mount,
+    parse_own_path,
+)
 
 V1 = "9:name=systemd:/a\n8:pids:/b\n"
 V2 = V1 + "0::/user.slice/teleclaude.service\n"
@@ -79,3 +89,69 @@ def test_a_group_counts_those_below_it_and_goes_with_them(tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == []
     assert group.pids() == []
     Cgroup(tmp_path / "gone").kill()
+
+
+@pytest.fixture
+def hierarchy(tmp_path: Path) -> Path:
+    """Files as a process in the group ``unit`` finds them, which holds that process alone."""
+    unit = tmp_path / "fs/unit"
+    unit.mkdir(parents=True)
+    (unit / "cgroup.procs").write_text(f"{os.getpid()}\n")
+    (tmp_path / "cgroup").write_text("0::/unit\n")
+    (tmp_path / "mountinfo").write_text(f"32 30 0:28 / {tmp_path / 'fs'} rw shared:5 - cgroup2 cgroup2 rw\n")
+    return unit
+
+
+def test_a_users_group_without_a_mark_is_divided_by_who_is_alone_in_it(
+    tmp_path: Path, hierarchy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert find_delegated(tmp_path) == CgroupRoot(hierarchy)
+    (hierarchy / "cgroup.procs").write_text(f"1\n{os.getpid()}\n")
+    assert find_delegated(tmp_path) is None
+    (hierarchy / LEAF).mkdir()
+    (tmp_path / "cgroup").write_text(f"0::/unit/{LEAF}\n")
+    (hierarchy / "cgroup.procs").write_text("")
+    assert find_delegated(tmp_path) == CgroupRoot(hierarchy)
+
+
+def test_root_divides_no_group_without_a_mark(tmp_path: Path, hierarchy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert find_delegated(tmp_path) is None
+    os.setxattr(hierarchy, "user.delegate", b"1")
+    assert find_delegated(tmp_path) == CgroupRoot(hierarchy)
+
+
+def test_a_memory_cap_is_not_evaded_by_swap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mkdir = Path.mkdir
+
+    def with_memory_controller(path: Path) -> None:
+        mkdir(path)
+        for name in ("memory.max", "memory.swap.max"):
+            (path / name).write_text("max")
+
+    monkeypatch.setattr(Path, "mkdir", with_memory_controller)
+    group = CgroupRoot(tmp_path, memory_max_bytes=1 << 30).create("e1")
+    assert group is not None
+    assert (group.directory / "memory.max").read_text() == str(1 << 30)
+    assert (group.directory / "memory.swap.max").read_text() == "0"
+
+
+def test_what_caps_brought_about(tmp_path: Path) -> None:
+    group = Cgroup(tmp_path)
+    assert group.caps_hit() == CapsHit()
+    (tmp_path / "memory.events").write_text("low 0\nhigh 0\nmax 17\noom 2\noom_kill 3\noom_group_kill 0\n")
+    (tmp_path / "pids.events").write_text("max 5\n")
+    assert group.caps_hit() == CapsHit(memory_kills=3, refused_starts=5)
+
+
+def test_a_kill_for_the_whole_computers_memory_is_no_caps_doing(tmp_path: Path) -> None:
+    (tmp_path / "memory.events").write_text("low 0\nhigh 0\nmax 0\noom 0\noom_kill 1\n")
+    assert Cgroup(tmp_path).caps_hit() == CapsHit()
+
+
+def test_controllers_are_taken_back(tmp_path: Path) -> None:
+    control = tmp_path / "cgroup.subtree_control"
+    control.write_text("memory pids\n")
+    CgroupRoot(tmp_path).disable_all()
+    assert control.read_text() == "-memory -pids"

@@ -14,6 +14,7 @@ from teleclaude.model import (
     LostState,
     TimedOutState,
 )
+from teleclaude.process.cgroup import NO_CAPS_HIT, CapsHit
 from teleclaude.process.outcome import LeaderExit, Observed, StopCause, decide, never_started, spawn_failed
 
 START = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
@@ -25,9 +26,10 @@ def seen(
     *,
     overflowed: bool = False,
     stream_error: str | None = None,
+    caps_hit: CapsHit = NO_CAPS_HIT,
 ) -> Observed:
     end = START + timedelta(seconds=2)
-    return Observed(START, end, 2000, exit_, cause, overflowed=overflowed, stream_error=stream_error)
+    return Observed(START, end, 2000, exit_, cause, overflowed=overflowed, stream_error=stream_error, caps_hit=caps_hit)
 
 
 ZERO = LeaderExit(code=0)
@@ -80,6 +82,28 @@ def test_an_end_that_nobody_saw_is_lost_and_not_guessed() -> None:
     outcome = decide(seen(None))
     assert isinstance(outcome, LostState)
     assert (outcome.ending.exit_code, outcome.ending.signal) == (None, None)
+
+
+@pytest.mark.parametrize("exit_", [KILLED, LeaderExit(code=137)])
+def test_a_failure_for_want_of_memory_says_so(exit_: LeaderExit) -> None:
+    outcome = decide(seen(exit_, caps_hit=CapsHit(memory_kills=2, refused_starts=1)))
+    assert isinstance(outcome, FailedState)
+    assert outcome.error is not None
+    assert outcome.error.type == "memory_limit"
+    assert "killed 2 processes" in outcome.error.message
+    assert "executions.max_memory_bytes" in outcome.error.message
+
+
+def test_a_failure_for_want_of_processes_says_so() -> None:
+    outcome = decide(seen(LeaderExit(code=2), caps_hit=CapsHit(refused_starts=1)))
+    assert isinstance(outcome, FailedState)
+    assert outcome.error is not None
+    assert outcome.error.type == "process_limit"
+    assert "executions.max_processes" in outcome.error.message
+
+
+def test_a_command_that_succeeds_in_spite_of_its_caps_has_succeeded() -> None:
+    assert isinstance(decide(seen(ZERO, caps_hit=CapsHit(memory_kills=1))), CompletedState)
 
 
 exits = st.one_of(

@@ -90,6 +90,13 @@ def test_a_death(died: LeaderExit, words: str) -> None:
     assert outcome.ending.namespace_lost is True
 
 
+def test_a_death_for_want_of_memory_says_so() -> None:
+    outcome = decide(seen(died=LeaderExit(signal="KILL"), capped=True))
+    assert isinstance(outcome, FailedState)
+    assert outcome.error is not None
+    assert "more memory than python.max_memory_bytes, while the cell ran" in outcome.error.message
+
+
 def test_a_death_before_it_began_is_not_its_own() -> None:
     outcome = decide(CellSeen(NOW, died=LeaderExit(code=3)))
     assert isinstance(outcome, FailedState)
