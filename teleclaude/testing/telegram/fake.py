@@ -11,13 +11,13 @@ from teleclaude.clock import Clock, SystemClock
 from teleclaude.tasks import TaskRegistry
 from teleclaude.testing.clock import ManualClock
 from teleclaude.testing.telegram.door import Door
-from teleclaude.testing.telegram.faults import Fault, Faults
+from teleclaude.testing.telegram.faults import Faults
 from teleclaude.testing.telegram.limits import Budgets
-from teleclaude.testing.telegram.methods.chats import member_view
-from teleclaude.testing.telegram.people import ANONYMOUS, Person
+from teleclaude.testing.telegram.people import Person
 from teleclaude.testing.telegram.polling import Polls
 from teleclaude.testing.telegram.recorder import Call, Deed, Entry, Recorder
 from teleclaude.testing.telegram.transcript import transcript
+from teleclaude.testing.telegram.troubles import Troubles, chat_id_of
 from teleclaude.testing.telegram.world import Bot, Chat, Message, Topic, User, World
 
 T = TypeVar("T")
@@ -32,7 +32,7 @@ THREAD_SECONDS = 0.0005
 SETTLE_SECONDS = 10.0
 
 
-class FakeBotApi:
+class FakeBotApi(Troubles):
     """A Bot API server on a loopback port; see the package's text. ``budgets`` None lifts the limits of the rate."""
 
     def __init__(self, *, clock: Clock | None = None, budgets: Budgets | None = Budgets()) -> None:  # noqa: B008 (frozen)
@@ -145,27 +145,6 @@ class FakeBotApi:
         )
         return chat
 
-    def kick_bot(self, chat: Chat, bot: Bot | None = None) -> None:
-        """The bot is told, and hears nothing more of the chat."""
-        bot = bot or self.bot
-        before = member_view(chat, bot.user)
-        chat.members[bot.user.id] = "kicked"
-        self._stands(bot, chat, before)
-        self._note_world("kick_bot", {"chat": chat.id})
-
-    def demote_bot(self, chat: Chat, rights: Iterable[str] = (), bot: Bot | None = None) -> None:
-        """Leave the bot only ``rights``, of which it is told."""
-        bot = bot or self.bot
-        before = member_view(chat, bot.user)
-        chat.rights[bot.user.id] = frozenset(rights)
-        self._stands(bot, chat, before)
-        self._note_world("demote_bot", {"chat": chat.id, "rights": sorted(rights)})
-
-    def _stands(self, bot: Bot, chat: Chat, before: dict[str, Any]) -> None:
-        after = {"old_chat_member": before, "new_chat_member": member_view(chat, bot.user)}
-        content = {"chat": chat.view(), "from": ANONYMOUS.view(), "date": self.world.date()}
-        self.world.announce(bot, "my_chat_member", content | after)
-
     def migrate(self, chat: Chat) -> Chat:
         """Turn a group into a supergroup with another id; the old id is refused from now on with the new one."""
         new = Chat(FIRST_GROUP - len(self.world.groups), "supergroup", chat.title, members=dict(chat.members))
@@ -174,68 +153,6 @@ class FakeBotApi:
         chat.migrated_to = new.id
         self._note_world("migrate", {"chat": chat.id})
         return new
-
-    # What goes wrong on demand.
-
-    def fail(
-        self,
-        code: int = 502,
-        description: str = "",
-        *,
-        method: str | None = None,
-        chat: Chat | None = None,
-        times: int | None = 1,
-    ) -> Fault:
-        """Answer the next ``times`` calls with this status, undone."""
-        return self._fault(Fault("status", method, _chat_id(chat), times, code, description))
-
-    def flood(
-        self, seconds: int, *, method: str | None = None, chat: Chat | None = None, times: int | None = 1
-    ) -> Fault:
-        """Answer the next ``times`` calls with 429 and this ``retry_after``."""
-        return self._fault(Fault("status", method, _chat_id(chat), times, 429, retry_after=seconds))
-
-    def ban(self, chat: Chat, seconds: float, bot: Bot | None = None) -> None:
-        """Refuse every send and edit in ``chat`` with 429 until ``seconds`` have passed."""
-        (bot or self.bot).ledger.ban(chat.id, seconds, self.clock.monotonic())
-        self._note_world("ban", {"chat": chat.id, "seconds": seconds})
-
-    def cut(
-        self, *, method: str | None = None, chat: Chat | None = None, times: int | None = 1, done: bool = True
-    ) -> Fault:
-        """Reset the connection of the next ``times`` calls, after they are ``done`` or before."""
-        return self._fault(Fault("cut_after" if done else "cut_before", method, _chat_id(chat), times))
-
-    def delay(
-        self, seconds: float, *, method: str | None = None, chat: Chat | None = None, times: int | None = 1
-    ) -> Fault:
-        """Let the next ``times`` calls wait so long before they are done."""
-        return self._fault(Fault("delay", method, _chat_id(chat), times, seconds=seconds))
-
-    def misplace(self, *, method: str | None = "sendMessage", chat: Chat | None = None, times: int | None = 1) -> Fault:
-        """Put the next ``times`` messages into the general topic, whichever they were meant for, without a word."""
-        return self._fault(Fault("misplace", method, _chat_id(chat), times))
-
-    def second_poller(self, times: int | None = None) -> Fault:
-        """Another program polls with the same token: 409 for every poll until the fault's ``end``."""
-        return self.fail(409, method="getUpdates", times=times)
-
-    def outage(self, *, on: bool) -> None:
-        """While on, every connection is reset."""
-        self.faults.outage = on
-        self._note_world("outage", {"on": on})
-
-    def inject(self, update: dict[str, Any], bot: Bot | None = None) -> None:
-        """Queue an update as it is, whatever its id or shape."""
-        bot = bot or self.bot
-        bot.updates.inject(update, self.clock.now().timestamp())
-        self._polls.wake(bot)
-        self.recorder.add(Deed(self._now_ms(), "update", "inject", args={"update": update}))
-
-    def _fault(self, fault: Fault) -> Fault:
-        self.faults.add(fault)
-        self.recorder.add(Deed(self._now_ms(), "fault", fault.kind, args=fault.row()))
-        return fault
 
     # Looking at what the bots have done.
 
@@ -277,7 +194,7 @@ class FakeBotApi:
         return found[-1]
 
     def calls(self, method: str | None = None, *, chat: Chat | None = None, ok: bool | None = None) -> list[Call]:
-        return self.recorder.calls(method, chat=_chat_id(chat), ok=ok)
+        return self.recorder.calls(method, chat=chat_id_of(chat), ok=ok)
 
     def polling(self, bot: Bot | None = None) -> bool:
         """Whether a long poll waits now."""
@@ -346,12 +263,6 @@ class FakeBotApi:
         shown = None if message is None else message.view(nested=True)
         self.recorder.add(Deed(self._now_ms(), "user", action, actor, args, shown))
 
-    def _note_world(self, action: str, args: dict[str, Any]) -> None:
-        self.recorder.add(Deed(self._now_ms(), "world", action, args=args))
-
-    def _now_ms(self) -> int:
-        return int(self.clock.now().timestamp() * 1000)
-
 
 def _ask(predicate: Callable[[], T]) -> T | None:
     try:
@@ -362,10 +273,6 @@ def _ask(predicate: Callable[[], T]) -> T | None:
 
 def _bot_user(bot_id: int, username: str) -> User:
     return User(bot_id, username.removesuffix("_bot"), username, is_bot=True)
-
-
-def _chat_id(chat: Chat | None) -> int | None:
-    return None if chat is None else chat.id
 
 
 def _named(person: Person) -> dict[str, Any]:

@@ -5,37 +5,24 @@ from __future__ import annotations
 import base64
 import re
 import secrets
-from collections.abc import Callable
 from typing import Any
 
+from teleclaude.testing.telegram.actor import Actor
 from teleclaude.testing.telegram.methods.files import document_content, photo_content, voice_content
-from teleclaude.testing.telegram.methods.topics import drop_topic, open_topic
+from teleclaude.testing.telegram.methods.topics import drop_topic
+from teleclaude.testing.telegram.pointing import alive, data_of, id_of, message_of, with_button
 from teleclaude.testing.telegram.text import units
-from teleclaude.testing.telegram.world import GENERAL, MAX_TAPS, Bot, Chat, Message, Tap, Topic, User, World
-
-ANONYMOUS = User(1087968824, "Group", "GroupAnonymousBot", is_bot=True)
-"""Who speaks for an administrator that hides."""
+from teleclaude.testing.telegram.world import MAX_TAPS, Bot, Chat, Message, Tap, Topic
 
 _COMMAND = re.compile(r"(?<![\w/])/[A-Za-z0-9_]{1,32}(?:@\w{1,32})?(?![\w/@])")
 
-Note = Callable[[str, User, dict[str, Any], Message | None], None]
 
-
-class Person:
+class Person(Actor):
     """One user. Chats, topics and messages may be given as objects or as ids.
 
     ``chat`` None is the place the world calls home: its first group, else the private chat with the first bot.
     Every method raises ``LookupError`` for what is not there.
     """
-
-    def __init__(self, world: World, user: User, note: Note) -> None:
-        self._world = world
-        self._note = note
-        self.user = user
-
-    @property
-    def id(self) -> int:
-        return self.user.id
 
     async def says(
         self,
@@ -57,7 +44,7 @@ class Person:
             for found in _COMMAND.finditer(text)
         ]
         where, thread = self._place(chat, topic, text)
-        args = {"text": text, "chat": where.id, "topic": thread, "reply_to": _id(reply_to), "ago": ago}
+        args = {"text": text, "chat": where.id, "topic": thread, "reply_to": id_of(reply_to), "ago": ago}
         return self._post(
             "says",
             args | {"anonymous": anonymous, "extra": extra},
@@ -67,13 +54,13 @@ class Person:
             anonymous=anonymous,
             text=text,
             entities=entities,
-            reply_to=_id(reply_to),
+            reply_to=id_of(reply_to),
             extra=extra or {},
         )
 
     async def edits(self, message: Message | int, text: str, *, chat: Chat | int | None = None) -> Message:
-        where = message.chat if isinstance(message, Message) else self._chat(chat)
-        found = _alive(where, message)
+        where = message.chat if isinstance(message, Message) else self._where.chat(chat)
+        found = alive(where, message)
         found.text, found.edit_date = text, self._world.date()
         found.edits += 1
         self._tell(where, "edited_message", found)
@@ -83,9 +70,9 @@ class Person:
 
     async def deletes(self, message: Message | int, *, chat: Chat | int | None = None) -> None:
         """Bots are not told."""
-        where = message.chat if isinstance(message, Message) else self._chat(chat)
-        _alive(where, message).deleted = True
-        self._note("deletes", self.user, {"message": _id(message), "chat": where.id}, None)
+        where = message.chat if isinstance(message, Message) else self._where.chat(chat)
+        alive(where, message).deleted = True
+        self._note("deletes", self.user, {"message": id_of(message), "chat": where.id}, None)
 
     async def uploads(
         self,
@@ -142,9 +129,9 @@ class Person:
         ``data`` sends this callback data whatever the button holds; ``inaccessible`` tells the bot of the message as
         of one that can no longer be read.
         """
-        where = message.chat if isinstance(message, Message) else self._chat(chat)
-        found = _with_button(where, button) if message is None else _at(where, message)
-        given = data if data is not None else _data(found, button)
+        where = message.chat if isinstance(message, Message) else self._where.chat(chat)
+        found = with_button(where, button) if message is None else message_of(where, message)
+        given = data if data is not None else data_of(found, button)
         bot = next((bot for bot in self._world.bots.values() if bot.user.id == found.sender.id), None)
         if bot is None:
             raise LookupError(f"message {found.id} is not of a bot")
@@ -164,35 +151,35 @@ class Person:
         return tap
 
     async def creates_topic(self, name: str, *, chat: Chat | int | None = None) -> Topic:
-        where = self._chat(chat)
+        where = self._where.chat(chat)
         topic = self._open_topic(where, name)
         self._note("creates_topic", self.user, {"name": name, "chat": where.id}, where.messages[topic.id])
         return topic
 
     async def closes_topic(self, topic: Topic | int, *, chat: Chat | int | None = None) -> None:
-        where, found = self._topic(chat, topic)
+        where, found = self._where.topic(chat, topic)
         found.closed = True
         self._topic_news("closes_topic", where, found, "forum_topic_closed", {})
 
     async def reopens_topic(self, topic: Topic | int, *, chat: Chat | int | None = None) -> None:
-        where, found = self._topic(chat, topic)
+        where, found = self._where.topic(chat, topic)
         found.closed = False
         self._topic_news("reopens_topic", where, found, "forum_topic_reopened", {})
 
     async def renames_topic(self, topic: Topic | int, name: str, *, chat: Chat | int | None = None) -> None:
-        where, found = self._topic(chat, topic)
+        where, found = self._where.topic(chat, topic)
         found.name = name
         self._topic_news("renames_topic", where, found, "forum_topic_edited", {"name": name})
 
     async def deletes_topic(self, topic: Topic | int, *, chat: Chat | int | None = None) -> None:
         """Bots are not told, and find out by being refused."""
-        where, found = self._topic(chat, topic)
+        where, found = self._where.topic(chat, topic)
         drop_topic(where, found)
         self._note("deletes_topic", self.user, {"topic": found.id, "chat": where.id}, None)
 
     async def reacts(self, message: Message | int, emoji: str, *, chat: Chat | int | None = None) -> None:
-        where = message.chat if isinstance(message, Message) else self._chat(chat)
-        found = _alive(where, message)
+        where = message.chat if isinstance(message, Message) else self._where.chat(chat)
+        found = alive(where, message)
         old = found.reactions.get(self.id)
         found.reactions[self.id] = emoji
         content = {
@@ -208,12 +195,12 @@ class Person:
         self._note("reacts", self.user, {"message": found.id, "emoji": emoji, "chat": where.id}, found)
 
     async def joins(self, chat: Chat | int | None = None) -> None:
-        where = self._chat(chat)
+        where = self._where.chat(chat)
         where.members[self.id] = "member"
         self._service("joins", where, {"new_chat_members": [self.user.view()]})
 
     async def leaves(self, chat: Chat | int | None = None) -> None:
-        where = self._chat(chat)
+        where = self._where.chat(chat)
         where.members[self.id] = "left"
         self._service("leaves", where, {"left_chat_member": self.user.view()})
 
@@ -225,7 +212,7 @@ class Person:
         self._standing(bot, blocked=False)
 
     def _standing(self, bot: Bot | None, *, blocked: bool) -> None:
-        bot = bot or self._first_bot()
+        bot = bot or self._where.first_bot()
         chat = self._world.private_with(bot, self.user)
         before = "kicked" if self.id in bot.blocked else "member"
         (bot.blocked.add if blocked else bot.blocked.discard)(self.id)
@@ -235,132 +222,6 @@ class Person:
         content = {"chat": chat.view(), "from": self.user.view(), "date": self._world.date()}
         self._world.announce(bot, "my_chat_member", content | {"old_chat_member": old, "new_chat_member": new})
         self._note("blocks" if blocked else "unblocks", self.user, {}, None)
-
-    def _send_file(
-        self,
-        action: str,
-        args: dict[str, Any],
-        content: dict[str, Any],
-        chat: Chat | int | None,
-        topic: Topic | int | None,
-    ) -> Message:
-        caption = args.get("caption")
-        where, thread = self._place(chat, topic, caption or action)
-        args = args | {"chat": where.id, "topic": thread}
-        return self._post(action, args, where, thread, content=content, caption=caption)
-
-    def _post(
-        self,
-        action: str,
-        args: dict[str, Any],
-        chat: Chat,
-        thread: int | None,
-        *,
-        ago: float = 0.0,
-        anonymous: bool = False,
-        **fields: Any,
-    ) -> Message:
-        sender = ANONYMOUS if anonymous else self.user
-        if anonymous:
-            fields["extra"] = fields["extra"] | {"sender_chat": chat.view()}
-        message = chat.add(sender, self._world.date() - int(ago), thread_id=thread, **fields)
-        self._tell(chat, "message", message)
-        self._note(
-            action, self.user, {name: value for name, value in args.items() if value not in (None, False)}, message
-        )
-        return message
-
-    def _tell(self, chat: Chat, kind: str, message: Message) -> None:
-        for bot in self._world.listeners(chat):
-            if _heard(bot, chat, message):
-                self._world.announce(bot, kind, message.view())
-
-    def _service(self, action: str, chat: Chat, content: dict[str, Any]) -> None:
-        message = chat.add(self.user, self._world.date(), content=content, service=True)
-        self._tell(chat, "message", message)
-        self._note(action, self.user, {"chat": chat.id}, message)
-
-    def _topic_news(self, action: str, chat: Chat, topic: Topic, kind: str, content: dict[str, Any]) -> None:
-        date = self._world.date()
-        message = chat.add(self.user, date, thread_id=topic.id, content={kind: content}, service=True)
-        self._tell(chat, "message", message)
-        self._note(action, self.user, {"topic": topic.id, "chat": chat.id} | content, message)
-
-    def _open_topic(self, chat: Chat, name: str) -> Topic:
-        topic = open_topic(self._world.date(), chat, self.user, name)
-        self._tell(chat, "message", chat.messages[topic.id])
-        return topic
-
-    def _place(self, chat: Chat | int | None, topic: Topic | int | None, text: str) -> tuple[Chat, int | None]:
-        where = self._chat(chat)
-        if topic is not None and _id(topic) != GENERAL:
-            return where, self._topic(where, topic)[1].id
-        if where.forum:
-            return where, GENERAL
-        bot = next((bot for bot in self._world.bots.values() if bot.private.get(where.id) is where), None)
-        if bot is not None and bot.topics and bot.users_may_create_topics and not text.startswith("/start"):
-            return where, self._open_topic(where, text[:64]).id
-        return where, None
-
-    def _chat(self, chat: Chat | int | None) -> Chat:
-        if isinstance(chat, Chat):
-            return chat
-        if chat is None and self._world.groups:
-            return next(iter(self._world.groups.values()))
-        if chat is None or chat == self.id:
-            return self._world.private_with(self._first_bot(), self.user)
-        return self._world.groups[chat]
-
-    def _first_bot(self) -> Bot:
-        return next(iter(self._world.bots.values()))
-
-    def _topic(self, chat: Chat | int | None, topic: Topic | int) -> tuple[Chat, Topic]:
-        where = self._chat(chat)
-        if isinstance(topic, Topic):
-            return where, topic
-        return where, where.general if topic == GENERAL else where.topics[topic]
-
-
-def _heard(bot: Bot, chat: Chat, message: Message) -> bool:
-    """In a group a bot in privacy mode hears commands, replies to it and its own name, unless it is administrator."""
-    if not chat.is_group or not bot.privacy or message.service:
-        return True
-    if chat.members.get(bot.user.id) == "administrator":
-        return True
-    target = chat.messages.get(message.reply_to or 0)
-    called = f"@{bot.user.username}" in message.shown
-    return message.shown.startswith("/") or called or (target is not None and target.sender.id == bot.user.id)
-
-
-def _id(thing: Message | Topic | int | None) -> int | None:
-    return thing.id if isinstance(thing, Message | Topic) else thing
-
-
-def _at(chat: Chat, message: Message | int) -> Message:
-    return message if isinstance(message, Message) else chat.messages[message]
-
-
-def _alive(chat: Chat, message: Message | int) -> Message:
-    found = _at(chat, message)
-    if found.deleted:
-        raise LookupError(f"message {found.id} has been deleted")
-    return found
-
-
-def _with_button(chat: Chat, button: str) -> Message:
-    for message in reversed(chat.messages.values()):
-        if not message.deleted and button in message.buttons:
-            return message
-    shown = sorted({text for message in chat.messages.values() if not message.deleted for text in message.buttons})
-    raise LookupError(f"no message has a button {button!r}; there are {shown}")
-
-
-def _data(message: Message, button: str) -> str:
-    for row in message.keyboard or []:
-        for candidate in row:
-            if candidate["text"] == button and "callback_data" in candidate:
-                return str(candidate["callback_data"])
-    raise LookupError(f"message {message.id} has no button {button!r} with callback data, but {message.buttons}")
 
 
 def _keep(bot: Bot, tap: Tap) -> None:
