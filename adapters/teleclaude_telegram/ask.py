@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
@@ -84,10 +84,14 @@ class Ask:
         rank: Rank = Rank.REPLY,
         silent: bool = True,
         tidy: bool = True,
+        key: str | None = None,
+        also: Mapping[str, Any] | None = None,
+        delay: float = 0.0,
     ) -> None:
         """Say it where it was asked; with ``tidy`` it goes once the session has said something else.
 
-        What has buttons waits for a tap of the person who asked, and goes with that.
+        What has buttons waits for a tap of the person who asked, and goes with that. One that waits under ``key``
+        becomes this one; ``also`` is written beside it.
         """
         room = self.tools.room
         shown = render.plain(text) if isinstance(text, str) else text
@@ -98,7 +102,10 @@ class Ask:
             doc["keyboard"] = await mint(room.journal, own, now=room.now())
         if self.place is None:
             doc["thread"] = self.thread
-        await self.tools.outbox.say("" if self.place is None else self.place.session_id, rank, doc)
+        doc |= also or {}
+        await self.tools.outbox.say(
+            "" if self.place is None else self.place.session_id, rank, doc, key=key, delay=delay
+        )
 
     async def beside(self, kind: str, name: str, **doc: Any) -> None:
         """Do what takes long beside everything else, and after a restart again; what goes wrong is said."""

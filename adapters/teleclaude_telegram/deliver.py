@@ -231,6 +231,8 @@ class Deliverer:
         if not text.body or (place.live is not None and self._shown.get(place.session_id) == digest):
             return True
         self._shown[place.session_id] = digest
+        if len(self._shown) > len(self._room.places):
+            self._shown = {known: shown for known, shown in self._shown.items() if known in self._room.places}
         if place.live is None:
             message = await self._send(job, place, text)
             place.live = message.message_id

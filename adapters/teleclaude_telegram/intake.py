@@ -18,11 +18,14 @@ from teleclaude.wire.sessions import ReadOutput
 from teleclaude_telegram import render
 from teleclaude_telegram.api import ApiError, explain
 from teleclaude_telegram.ask import Ask
+from teleclaude_telegram.journal import Place
 from teleclaude_telegram.keyboards import Button
 from teleclaude_telegram.room import SELF, write_private
 from teleclaude_telegram.updates import Attachment
 from teleclaude_telegram.validation import checked
 
+ALBUM_SECONDS = 1.0
+"""How long the next file of an album is waited for."""
 MAX_DOWNLOAD_BYTES = 20 << 20
 MAX_NAME_CHARS = 80
 TRANSCRIBE_MS = 60_000
@@ -33,6 +36,10 @@ MAX_SPOKEN_UNITS = 4000
 
 async def take(ask: Ask, attachment: Attachment, caption: str) -> None:
     """Raises ``TeleclaudeError``."""
+    if attachment.kind == "other":
+        if ask.place is not None:
+            await ask.reply(f"⚠️ A {attachment.name.replace('_', ' ')} cannot be typed; send text or a file.")
+        return
     if ask.principal.role < Role.OPERATOR:
         raise InvalidError("files are taken from operators only", operation="telegram.file")
     if attachment.kind == "voice":
@@ -42,15 +49,32 @@ async def take(ask: Ask, attachment: Attachment, caption: str) -> None:
     data = await _download(ask, attachment)
     name = f"{secrets.token_hex(3)}-{safe_name(attachment.name)}"
     view = await ask.tools.room.hub.put_file(ask.principal, PutFile(id=place.session_id, name=name), _pieces(data))
-    typed = shlex.quote(view.path) + (f" {caption}" if caption else " ")
+    await _offer(ask, place, view.path, caption, attachment.album)
+    await ask.served()
+
+
+async def _offer(ask: Ask, place: Place, path: str, caption: str, album: str) -> None:
+    """Files that were sent together are offered together, as long as they have not been offered yet."""
+    key = f"album:{place.session_id}:{album}" if album else None
+    waiting = None if key is None else ask.tools.outbox.plan.find(key)
+    paths = [*(waiting.doc["paths"] if waiting else ()), path]
+    caption = caption or (waiting.doc["caption"] if waiting else "")
+    typed = shlex.join(paths) + (f" {caption}" if caption else " ")
+    several = len(paths) > 1
     rows = [
         [
-            Button("Type its path", {"do": "type", "session": place.session_id, "text": typed, "submit": False}),
-            Button("Only keep it", {"do": "dismiss", "session": place.session_id}),
+            Button(
+                "Type their paths" if several else "Type its path",
+                {"do": "type", "session": place.session_id, "text": typed, "submit": False},
+            ),
+            Button("Only keep them" if several else "Only keep it", {"do": "dismiss", "session": place.session_id}),
         ]
     ]
-    await ask.reply(f"📎 {view.path}", rows=rows)
-    await ask.served()
+    text = "\n".join(f"📎 {path}" for path in paths)
+    if key is None:
+        await ask.reply(text, rows=rows)
+    else:
+        await ask.reply(text, rows=rows, key=key, also={"paths": paths, "caption": caption}, delay=ALBUM_SECONDS)
 
 
 def safe_name(name: str) -> str:

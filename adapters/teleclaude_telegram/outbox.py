@@ -95,16 +95,26 @@ class Outbox:
             self.plan.add(Job(row.topic, Rank(row.rank), doc, key=row.key, id=row.id, last=row.last), now)
 
     async def say(
-        self, topic: str, rank: Rank, doc: dict[str, Any], *, key: str | None = None, last: bool = False
+        self,
+        topic: str,
+        rank: Rank,
+        doc: dict[str, Any],
+        *,
+        key: str | None = None,
+        last: bool = False,
+        delay: float = 0.0,
     ) -> None:
-        """Queue what must be said; it is durable when this returns. A queued one with ``key`` becomes this one."""
+        """Queue what must be said; it is durable when this returns. A queued one with ``key`` becomes this one, and is
+        said ``delay`` seconds from now on, unless there is a restart.
+        """
+        now = self._clock.monotonic()
         waiting = None if key is None else self.plan.find(key)
         if waiting is not None and waiting.id is not None:
-            waiting.doc = _joined(waiting.doc, doc)
+            waiting.doc, waiting.ready = _joined(waiting.doc, doc), max(waiting.ready, now + delay)
             await self._journal.requeue(waiting.id, waiting.doc)
         else:
             row = await self._journal.queue(topic, rank, doc, key=key, last=last)
-            self.plan.add(Job(topic, rank, doc, key=key, id=row, last=last), self._clock.monotonic())
+            self.plan.add(Job(topic, rank, doc, key=key, id=row, ready=now + delay, last=last), now)
         self._wake.set()
 
     async def settle(self, key: str, more: dict[str, Any]) -> None:

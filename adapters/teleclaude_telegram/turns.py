@@ -28,6 +28,8 @@ FIRST_LIVE_SECONDS = 2.0
 """Shorter turns have no live message, only what came of them."""
 LONG_SECONDS = 30.0
 """The end of a turn that took longer notifies."""
+ASKS_SHARE = 0.4
+"""After what part of that a question is looked for."""
 COALESCE_SECONDS = 0.2
 LOOK_SECONDS = 1.5
 FOREVER_SECONDS = 3600.0
@@ -37,21 +39,40 @@ AGAIN_SECONDS = 5.0
 @dataclass(slots=True)
 class Turn:
     """Output since somebody wrote, or since it was last quiet. ``quiet`` grows while a program goes on by itself, so
-    that one which says a line every few seconds is not said line by line.
+    that one which says a line every few seconds is not said line by line; for a question is looked sooner.
     """
 
     quiet: float
     began: float | None = None
+    silence: float = 0.0
+    """So long nothing has come, as far as that was waited for."""
     looked: float = 0.0
     end: int = 0
     screen: str = ""
     """What it showed when it was let go of, for another computer to take."""
     again: bool = False
     """It has come back meanwhile: follow it once more."""
+    _looks: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        self._looks = (self.quiet * ASKS_SHARE, self.quiet)
 
     def goes_on(self, now: float, end: int) -> None:
         self.began = now if self.began is None else self.began
         self.end = max(self.end, end)
+        self.silence = 0.0
+
+    def patience(self) -> float:
+        """Seconds until silence is worth a look."""
+        if self.began is None:
+            return FOREVER_SECONDS
+        looks = (look for look in (*self._looks, self.quiet) if look > self.silence)
+        return min(looks, default=self.silence) - self.silence
+
+    def over(self) -> None:
+        """It was said, or asks: what comes next is another."""
+        self.began, self.silence = None, 0.0
+        self.quiet = min(self.quiet * 2, MAX_QUIET_SECONDS)
 
 
 class Turns:
@@ -87,11 +108,13 @@ class Turns:
         """Whether it is over."""
         clock = self._room.context.clock
         while True:
-            item = await output.next(FOREVER_SECONDS if turn.began is None else turn.quiet)
+            waited = turn.patience()
+            item = await output.next(waited)
             match item:
                 case None:
                     if turn.began is not None:
-                        await self._settled(place, turn)
+                        turn.silence += waited
+                        await self._silent(place, turn)
                 case Chunk() | OutputText():
                     await self._went_on(place, turn, item.end)
                     await clock.sleep(COALESCE_SECONDS)
@@ -136,14 +159,13 @@ class Turns:
             return ""
         return render.screen_text(screen.lines, render.FINAL_LINES)
 
-    async def _settled(self, place: Place, turn: Turn) -> None:
+    async def _silent(self, place: Place, turn: Turn) -> None:
         """No output for a while: a question, or the end of the turn."""
-        if not await self._asks(place):
+        if await self._asks(place):
+            turn.over()
+            self._outbox.plan.forget(f"live:{place.session_id}")
+        elif turn.silence >= turn.quiet:
             await self._over(place, turn)
-            return
-        turn.quiet = min(turn.quiet * 2, MAX_QUIET_SECONDS)
-        turn.began = None
-        self._outbox.plan.forget(f"live:{place.session_id}")
 
     async def _over(self, place: Place, turn: Turn) -> None:
         now = self._room.context.clock.monotonic()
@@ -152,8 +174,7 @@ class Turns:
             doc = {"do": "final", "end": turn.end, "silent": took < LONG_SECONDS}
             await self._outbox.say(place.session_id, Rank.FINAL, doc, key=f"final:{place.session_id}")
         self._outbox.plan.forget(f"live:{place.session_id}")
-        turn.began = None
-        turn.quiet = min(turn.quiet * 2, MAX_QUIET_SECONDS)
+        turn.over()
         if place.picture is not None:
             self._outbox.show(place.session_id, {"do": "picture"}, key=f"picture:{place.session_id}")
 

@@ -16,12 +16,15 @@ TopicChange = Literal["created", "closed", "reopened", "renamed"]
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """``kind`` is document, photo or voice; ``size`` is None where Telegram does not say."""
+    """``size`` is None where Telegram does not say. ``album`` is the same for what was sent together, else empty. Of
+    kind "other" is what is no file; ``name`` says what it is.
+    """
 
-    kind: Literal["document", "photo", "voice"]
+    kind: Literal["document", "photo", "voice", "other"]
     file_id: str
     name: str
     size: int | None
+    album: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,18 +195,32 @@ def _person(holder: Any) -> int | None:
     return _id(sender["id"])
 
 
+_FILES = {
+    "document": "file",
+    "video": "video.mp4",
+    "audio": "audio.mp3",
+    "video_note": "video-note.mp4",
+    "sticker": "sticker",
+}
+"""What comes as one file, and the name of one that has none."""
+
+_NO_FILES = ("location", "venue", "contact", "poll", "dice", "game", "story", "paid_media", "checklist")
+
+
 def _attachment(message: Any) -> Attachment | None:
+    album = str(message.get("media_group_id", ""))
     if "voice" in message:
         voice = message["voice"]
         return Attachment("voice", str(voice["file_id"]), "voice.oga", voice.get("file_size"))
-    if "document" in message:
-        document = message["document"]
-        name = str(document.get("file_name") or "file")
-        return Attachment("document", str(document["file_id"]), name, document.get("file_size"))
+    for kind, unnamed in _FILES.items():
+        if kind in message:
+            file = message[kind]
+            name = str(file.get("file_name") or unnamed)
+            return Attachment("document", str(file["file_id"]), name, file.get("file_size"), album)
     if message.get("photo"):
         largest = message["photo"][-1]
-        return Attachment("photo", str(largest["file_id"]), "photo.jpg", largest.get("file_size"))
-    return None
+        return Attachment("photo", str(largest["file_id"]), "photo.jpg", largest.get("file_size"), album)
+    return next((Attachment("other", "", kind, None) for kind in _NO_FILES if kind in message), None)
 
 
 def _thread(message: Any) -> int | None:
