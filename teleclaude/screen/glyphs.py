@@ -1,8 +1,8 @@
 """The ink of one character cell: from rules, from a chain of fonts, or a box that says a glyph is missing.
 
 The first font is a package of the ``image`` extra, the second comes with this package, so that a picture is possible
-without the first; the others are used where installed (Chinese, Japanese and Korean need ``manimgx-fonts-cjk``, 33 MB,
-which the extra leaves out). Fonts of the system are not looked at: the same screen gives the same picture on every
+without the first; the others are used where installed (Chinese, Japanese and Korean have 33 MB of their own, which the
+``cjk`` extra brings). Fonts of the system are not looked at: the same screen gives the same picture on every
 computer with the same packages.
 """
 

@@ -182,6 +182,23 @@ def test_without_pillow_the_error_says_what_to_install() -> None:
     assert "pip install '.[image]'" in done.stdout
 
 
+@pytest.mark.parametrize("text", ["漢", "语", "か", "カ", "한", "。", "Ａ"])
+def test_chinese_japanese_and_korean_are_drawn(text: str) -> None:
+    drawn = cell(picture(a_screen(f"{text}█")), 0, cells=2)
+    assert drawn.getbbox()
+    assert drawn.tobytes() != cell(picture(a_screen("\U00030000█")), 0, cells=2).tobytes()
+
+
+def test_a_wide_character_without_a_glyph_is_a_box_of_two_cells() -> None:
+    code = (
+        "import sys; sys.modules['manimgx_fonts_cjk'] = None\n"
+        "from teleclaude.screen.glyphs import glyph\n"
+        "box = glyph('漢', 2, (10, 20), False, False)\n"
+        "assert box.size == (20, 20) and box.getbbox() == (1, 4, 19, 17), box.getbbox()\n"
+    )
+    subprocess.run([sys.executable, "-c", code], timeout=30, check=True)
+
+
 def test_the_bundled_font_is_enough() -> None:
     code = (
         "import sys; sys.modules |= {'fontpkg_jetbrains_mono': None, 'manimgx_fonts': None}\n"
