@@ -48,6 +48,7 @@ _STATUS_SECONDS = 1.5
 _STATUS_AT_ONCE = 3
 _STATUS_POLL_SECONDS = 0.002
 _STATUS_POLL_MAX_SECONDS = 0.1
+_RECALL_SECONDS = 0.05
 _SCREEN_FORMAT = (
     "#{pane_width}|#{pane_height}|#{cursor_x}|#{cursor_y}|#{cursor_flag}|#{alternate_on}|#{=512:pane_title}"
 )
@@ -283,8 +284,9 @@ class Panes:
             else:
                 await asyncio.sleep(wait)
                 wait = min(wait * 2, _STATUS_POLL_MAX_SECONDS)
-            # While a tmux built with utempter waits for that program, the signal of a pane's end is lost to it.
-            if process_start_time(info.pid) is None:
+            # While a tmux built with utempter waits for that program, the signal of a pane's end is lost to it. It is
+            # not reminded early: it then looks at all its children, and may drop what one that just ended wrote last.
+            if loop.time() - began >= _RECALL_SECONDS and process_start_time(info.pid) is None:
                 self._server.recall_dead_children()
             info = await self.find(pane_id)
         return None if info is None else info.status
