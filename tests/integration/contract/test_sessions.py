@@ -77,14 +77,15 @@ class TestCreate:
         assert (await api.wait("build", text="42 x"))["outcome"] == "matched"
 
     async def test_a_list_is_for_no_shell(self, api: Api) -> None:
-        made = await api.new(["printf", "%s|", "a b", "$HOME", ";"], "build")
-        assert made["command"] == ["printf", "%s|", "a b", "$HOME", ";"]
-        await api.wait("build", exit=True)
+        command = ["sh", "-c", 'printf "%s|" "$@"; exec cat', "-", "a b", "$HOME", ";"]
+        made = await api.new(command, "build")
+        assert made["command"] == command
+        await api.wait("build", text=";|")
         assert await api.all_output("build") == b"a b|$HOME|;|"
 
     async def test_env_reaches_the_program(self, api: Api) -> None:
-        await api.new(["printenv", "COLOUR"], "build", env={"COLOUR": "rød ; x"})
-        await api.wait("build", exit=True)
+        await api.new("printenv COLOUR; exec cat", "build", env={"COLOUR": "rød ; x"})
+        await api.wait("build", text="; x\n")
         assert (await api.all_output("build")).decode() == "rød ; x\r\n"
 
     async def test_a_program_that_is_not_there(self, api: Api) -> None:
