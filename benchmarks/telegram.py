@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from benchmarks._telegram_outage import outage
 from benchmarks.frame import Row, at_least, at_most, figure
 from teleclaude.testing.telegram import Budgets, Call, busiest
 from teleclaude.testing.telegram.methods import COUNTED
@@ -149,7 +150,21 @@ class Play:
         return [(at, there.get(number, float("inf")) - at) for number, at in times]
 
 
-async def measure(minutes: float = MINUTES) -> list[Row]:
+async def measure() -> list[Row]:
+    return [*await busy(), *await _outage()]
+
+
+async def _outage() -> list[Row]:
+    found = await outage()
+    return [
+        at_most("telegram, outage of an hour: growth of RSS", found.grown / (1 << 20), "MB", 4),
+        at_most("telegram, outage of an hour: most that waited in memory", found.waiting, "messages", 4 * SESSIONS),
+        at_most("telegram, outage of an hour: most that waited on disk", found.rows, "messages", 3 * SESSIONS),
+        at_most("telegram, outage of an hour: not said afterwards just once", len(found.wrong), "messages", 0),
+    ]
+
+
+async def busy(minutes: float = MINUTES) -> list[Row]:
     clock = FastClock(SPEED)
     timing = Timing(quiet=QUIET_SECONDS / SPEED)
     async with stage(budgets=Budgets(), clock=clock, fake_clock=clock, timing=timing) as room:

@@ -154,8 +154,8 @@ class Deliverer:
         if not place.left:
             return True
         await self._send(job, place, Text(f"➡️ It lives on {place.left} now."))
-        served = [*place.tidy, *([place.live] if place.live else [])]
-        place.tidy, place.live, place.closed = [], None, True
+        place.asked, place.closed = "", True
+        served = place.served()
         await self._room.keep(place)
         await self._room.tidy(served)
         return True
@@ -173,8 +173,8 @@ class Deliverer:
                     self._room.journal, [[Button("all of it, as a file", deed)]], now=self._room.now()
                 )
             await self._send(job, place, render.pre(text, FINAL_UNITS), keyboard=keyboard, silent=job.doc["silent"])
-        served = [*place.tidy, *([place.live] if place.live else [])]
-        place.said, place.live, place.tidy = max(place.said, end), None, []
+        place.said = max(place.said, end)
+        served = place.served()
         await self._room.keep(place)
         self._shown.pop(place.session_id, None)
         self._outbox.plan.forget(f"live:{place.session_id}")
@@ -329,7 +329,9 @@ class Deliverer:
         )
         text = render.question(prompt, screen.lines)
         message = await self._send(job, place, text, keyboard=keyboard or None, silent=False)
-        place.tidy_later(message.message_id)
+        if place.question is not None:
+            place.tidy_later(place.question)
+        place.question = message.message_id
         await self._room.keep(place)
         return True
 

@@ -47,7 +47,8 @@ DELETE FROM updates WHERE raw IS NULL AND taken_at < (
 class Place:
     """Where a session is in the chat. ``said`` is the offset up to which its output has been shown for good.
 
-    ``live`` and ``picture`` are messages that are edited in place; ``tidy`` those that go once they have served.
+    ``live`` and ``picture`` are messages that are edited in place; ``tidy`` those that go once they have served, and
+    ``question`` is the one that goes when its question is open no more.
     ``asked`` is the fingerprint of the question that was passed on, ``asks`` are its words, ``asked_at`` is when that
     was and ``repeats`` how often the same words came again since. ``left`` is the computer that has the session now,
     when it has gone from here, and ``left_at`` when that was noticed, as wall time in seconds. ``icon`` and
@@ -63,6 +64,7 @@ class Place:
     live: int | None = None
     picture: int | None = None
     picture_hash: str = ""
+    question: int | None = None
     asked: str = ""
     asks: str = ""
     asked_at: float = 0.0
@@ -77,6 +79,15 @@ class Place:
     def tidy_later(self, message_id: int) -> None:
         """It goes once the session has said something else."""
         self.tidy = [*self.tidy, message_id][-MAX_TIDY:]
+
+    def served(self) -> list[int]:
+        """Take out the messages that go now."""
+        if self.question is not None and not self.asked:
+            self.tidy_later(self.question)
+            self.question = None
+        served = [*self.tidy, *([self.live] if self.live else [])]
+        self.tidy, self.live = [], None
+        return served
 
 
 _FIELDS = {known.name for known in fields(Place)}

@@ -34,6 +34,15 @@ async def test_what_is_to_be_said_and_where(tmp_path: Path) -> None:
         assert await journal.places() == []
 
 
+def test_an_open_question_stays_when_other_messages_have_served() -> None:
+    place = Place("S1", "one", live=5, tidy=[3], question=4, asked="open")
+    assert place.served() == [3, 5]
+    assert place.served() == []
+    place.asked = ""
+    assert place.served() == [4]
+    assert place.question is None
+
+
 async def test_buttons_work_once_expire_and_go_with_their_keyboard(tmp_path: Path) -> None:
     async with Journal(tmp_path / "journal.db") as journal:
         rows = [[Button("Yes", {"do": "answer", "n": 1}), Button("No", {"do": "answer", "n": 2})]]
