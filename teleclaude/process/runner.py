@@ -28,6 +28,9 @@ from teleclaude.tasks import watch_process
 
 log = structlog.get_logger(__name__)
 
+STOP_GRACE_SECONDS = 3.0
+"""How much of its grace a command has when the daemon stops, which has a deadline of its own."""
+
 _OWNER = "executions"
 
 
@@ -80,19 +83,18 @@ class Runner:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Start nothing more, cancel what runs, and wait for it as long as its grace and the kernel take."""
+        """Start nothing more, cancel what runs, and wait for it as long as its grace and the kernel take.
+
+        A grace ends after ``STOP_GRACE_SECONDS`` here.
+        """
         self._closed = True
-        running = list(self._running.values())
+        running = [execution for execution in self._running.values() if execution.outcome is None]
         for execution in running:
-            if execution.outcome is None:
-                await execution.cancel()
-        deadline = asyncio.get_running_loop().time() + self.policy.grace_ms / 1000 + KILL_SECONDS
-        for execution in running:
-            try:
-                async with asyncio.timeout_at(deadline):
-                    await execution.wait()
-            except TimeoutError:
-                log.exception("execution_not_ended", execution_id=execution.id)
+            await execution.cancel()
+        late = await _not_ended(running, STOP_GRACE_SECONDS)
+        await asyncio.gather(*(execution.kill() for execution in late))
+        for execution in await _not_ended(late, KILL_SECONDS):
+            log.error("execution_not_ended", execution_id=execution.id)
         await self._tasks.cancel_owner(_OWNER, 1.0)
 
     @property
@@ -220,6 +222,15 @@ class Runner:
 
     def _awaits(self, pid: int) -> bool:
         return any(execution.process.pid == pid for execution in list(self._running.values()))
+
+
+async def _not_ended(executions: list[RunningExecution], timeout: float) -> list[RunningExecution]:
+    """Those that have no outcome after ``timeout`` seconds."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(timeout):
+            for execution in executions:
+                await execution.wait()
+    return [execution for execution in executions if execution.outcome is None]
 
 
 async def _see_through(work: asyncio.Future[Any]) -> None:

@@ -156,6 +156,11 @@ class RunningExecution:
             raise _ended("execution.cancel")
         self._stop(StopCause.CANCEL)
 
+    async def kill(self) -> None:
+        """End it now, whatever grace it has left: SIGKILL until nobody is there. Its outcome comes as ever."""
+        self._stop(StopCause.CANCEL)
+        await self._kill()
+
     async def interrupt(self) -> None:
         """SIGINT to the process group, as Ctrl-C would; it may live on."""
         self._signal(Signals.SIGINT, "execution.interrupt")

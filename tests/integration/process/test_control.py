@@ -25,7 +25,7 @@ from teleclaude.model import (
     StoppingState,
     TimedOutState,
 )
-from teleclaude.process import ExecutionPolicy
+from teleclaude.process import ExecutionPolicy, runner
 from teleclaude.tasks import TaskRegistry
 from tests.support.commands import Command, Commands, is_alive, state_of
 from tests.support.files import open_descriptors
@@ -330,6 +330,21 @@ async def test_b23_ten_commands_end_with_the_runner(tasks: TaskRegistry, tmp_pat
     assert not any(map(is_alive, pids))
     for command in started:
         assert isinstance(await command.outcome(), CancelledState)
+
+
+async def test_b23_a_long_grace_does_not_keep_the_daemon(
+    tasks: TaskRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "STOP_GRACE_SECONDS", 0.2)
+    async with Commands(tasks, str(tmp_path), ExecutionPolicy(grace_ms=60_000)) as commands:
+        command = await commands.start("trap '' TERM; echo on; sleep 600 & wait; sleep 600")
+        await command.printed(b"on")
+        began = time.monotonic()
+    assert time.monotonic() - began < 2
+    assert not is_alive(command.pid)
+    outcome = await command.outcome()
+    assert isinstance(outcome, CancelledState)
+    assert outcome.ending.signal == "KILL"
 
 
 async def test_b25_many_groups_at_once_do_not_hold_the_loop(commands: Commands, adopting: None) -> None:
