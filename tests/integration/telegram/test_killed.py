@@ -73,7 +73,7 @@ async def committed(this: Theatre, mark: str) -> None:
     await this.ann.uploads("notes.txt", b"notes", topic=this.topic, chat=this.chat)
     await this.leaves(mark)
     last = this.fake.bot.updates.waiting[-1]["update_id"]
-    await this.fake.until(lambda: held.met and this.fake.bot.updates.confirmed >= last, 20)
+    await eventually(lambda: held.met > 0 and this.fake.bot.updates.confirmed >= last, timeout=20)
     await this.daemon.kill()
 
 
