@@ -95,14 +95,14 @@ class TelegramAdapter:
         await outbox.load()
         await asyncio.to_thread(sweep, room.folder / "spool", [path for job in plan.jobs for path in held(job.doc)])
         deliverer = Deliverer(room, outbox)
-        watcher = Watcher(room, outbox, deliverer, self._timing.quiet)
+        watcher = Watcher(room, outbox, deliverer.questions, self._timing.quiet)
         besides = Beside(context.tasks, room.journal, WORKS)
         tools = Tools(room, outbox, watcher, besides)
 
         async def say_late(request: Ask, deed: Deed) -> None:
             await desk.say_late(request, deed)
 
-        self._desk = desk = Desk(tools, self._people, Taps(deliverer, say_late))
+        self._desk = desk = Desk(tools, self._people, Taps(deliverer.questions, say_late))
 
         async def alarm(text: str) -> None:
             await outbox.say("", Rank.URGENT, {"do": "say", "text": text, "silent": False}, key="alarm")

@@ -62,6 +62,7 @@ class Place:
     closed: bool = False
     said: int = 0
     live: int | None = None
+    live_hash: str = ""
     picture: int | None = None
     picture_hash: str = ""
     question: int | None = None

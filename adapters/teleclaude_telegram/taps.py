@@ -13,9 +13,9 @@ from teleclaude.wire.sessions import GetSession, ReadScreen, SendInput, SendKeys
 from teleclaude_telegram.api import ApiError, explain
 from teleclaude_telegram.ask import Ask
 from teleclaude_telegram.commands import sessions, showing
-from teleclaude_telegram.deliver import Deliverer
 from teleclaude_telegram.journal import Place
 from teleclaude_telegram.plan import Rank
+from teleclaude_telegram.questions import Questions
 from teleclaude_telegram.updates import Tapped
 from teleclaude_telegram.validation import checked
 
@@ -42,8 +42,8 @@ _LOOKS = ("log_file", "picture_file")
 
 
 class Taps:
-    def __init__(self, deliverer: Deliverer, say_late: Callable[[Ask, Deed], Awaitable[None]]) -> None:
-        self._deliverer = deliverer
+    def __init__(self, questions: Questions, say_late: Callable[[Ask, Deed], Awaitable[None]]) -> None:
+        self._questions = questions
         self._say_late = say_late
         self._deeds: Mapping[str, Do] = {
             "answer": self._answer,
@@ -113,14 +113,14 @@ class Taps:
             screen = await ask.call(ReadScreen(id=place.session_id))
             if screen.prompt is None or screen.prompt.fingerprint != deed["fingerprint"]:
                 place.asked = ""
-                await self._deliverer.ask(place, screen)
+                await self._questions.ask(place, screen)
                 return CHANGED
             ask.tools.watcher.touched(place.session_id)
             await ask.call(SendKeys(id=place.session_id, keys=deed["keys"]))
         except StoppingError:
             raise
         except TeleclaudeError:
-            await self._deliverer.ask_again(place)
+            await self._questions.ask_again(place)
             raise
         place.asked = ""
         await ask.tools.room.keep(place)

@@ -11,11 +11,11 @@ from teleclaude.errors import GapError, NotFoundError, TeleclaudeError
 from teleclaude.model import Chunk, Gap
 from teleclaude.wire.sessions import FollowOutput, GetSession, ReadScreen
 from teleclaude_telegram import render
-from teleclaude_telegram.deliver import Deliverer
 from teleclaude_telegram.journal import Place
 from teleclaude_telegram.moves import Moves
 from teleclaude_telegram.outbox import Outbox
 from teleclaude_telegram.plan import Rank
+from teleclaude_telegram.questions import Questions
 from teleclaude_telegram.room import SELF, Room
 from teleclaude_telegram.topics import LIVE_STATES
 
@@ -76,10 +76,10 @@ class Turn:
 
 
 class Turns:
-    def __init__(self, room: Room, outbox: Outbox, deliverer: Deliverer, moves: Moves) -> None:
+    def __init__(self, room: Room, outbox: Outbox, questions: Questions, moves: Moves) -> None:
         self._room = room
         self._outbox = outbox
-        self._deliverer = deliverer
+        self._questions = questions
         self._moves = moves
 
     async def follow(self, place: Place, turn: Turn) -> None:
@@ -138,18 +138,7 @@ class Turns:
         self._outbox.show(place.session_id, {"do": "live"}, key=name, delay=FIRST_LIVE_SECONDS)
         if now - turn.looked >= LOOK_SECONDS and now - (turn.began or now) >= LOOK_SECONDS:
             turn.looked = now
-            await self._asks(place)
-
-    async def _asks(self, place: Place) -> bool:
-        """Whether the screen holds a question, which is then passed on."""
-        if place.left:
-            return False
-        try:
-            screen = await self._room.hub.call(SELF, ReadScreen(id=place.session_id))
-        except TeleclaudeError as error:
-            log.debug("telegram_no_screen", session=place.session_id, error=str(error))
-            return False
-        return await self._deliverer.ask(place, screen)
+            await self._questions.are_there(place)
 
     async def _last_screen(self, place: Place) -> str:
         try:
@@ -161,7 +150,7 @@ class Turns:
 
     async def _silent(self, place: Place, turn: Turn) -> None:
         """No output for a while: a question, or the end of the turn."""
-        if await self._asks(place):
+        if await self._questions.are_there(place):
             turn.over()
             self._outbox.plan.forget(f"live:{place.session_id}")
         elif turn.silence >= turn.quiet:

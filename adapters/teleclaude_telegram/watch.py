@@ -12,11 +12,11 @@ from teleclaude.errors import NotFoundError, TeleclaudeError
 from teleclaude.events import Event
 from teleclaude.wire.sessions import GetSession, ListSessions, SessionView
 from teleclaude_telegram import moves
-from teleclaude_telegram.deliver import Deliverer
 from teleclaude_telegram.journal import Place
 from teleclaude_telegram.moves import Moves
 from teleclaude_telegram.outbox import Outbox
 from teleclaude_telegram.plan import Rank
+from teleclaude_telegram.questions import Questions
 from teleclaude_telegram.room import PLAIN, SELF, Room
 from teleclaude_telegram.topics import LIVE_STATES
 from teleclaude_telegram.turns import QUIET_SECONDS, Turn, Turns
@@ -31,13 +31,13 @@ _RUNS = ("starting", "running")
 class Watcher:
     """All sessions of this computer."""
 
-    def __init__(self, room: Room, outbox: Outbox, deliverer: Deliverer, quiet: float = QUIET_SECONDS) -> None:
+    def __init__(self, room: Room, outbox: Outbox, questions: Questions, quiet: float = QUIET_SECONDS) -> None:
         self._room = room
         self._outbox = outbox
         self._quiet = quiet
         self._watched: dict[str, Turn] = {}
         self._moves = Moves(room, outbox)
-        self._turns = Turns(room, outbox, deliverer, self._moves)
+        self._turns = Turns(room, outbox, questions, self._moves)
         self.begun = asyncio.Event()
         """Set once every session has its place."""
 
