@@ -27,7 +27,7 @@ async def test_x33_told_to_wait_it_keeps_silent_and_then_says_everything(room: S
     assert len(room.fake.messages("held 42", topic=topic)) == 1
 
 
-@pytest.mark.parametrize("code", [500, 502])
+@pytest.mark.parametrize("code", [500, 502, 504])
 async def test_x34_a_server_that_fails_is_asked_again(room: Stage, code: int) -> None:
     topic = await room.new("again")
     room.fake.fail(code, method="sendMessage", chat=room.group, times=1)

@@ -21,6 +21,13 @@ async def test_updates_are_known_again_and_worked_off_once(tmp_path: Path) -> No
         assert [number for number, _ in await journal.waiting()] == [12, 13]
 
 
+async def test_x36_updates_out_of_order_are_worked_off_in_the_order_of_their_ids(tmp_path: Path) -> None:
+    async with Journal(tmp_path / "journal.db") as journal:
+        await journal.take([(12, {"b": 2}), (10, {"a": 1})], 1.0)
+        assert await journal.offset(2.0) == 13
+        assert [number for number, _ in await journal.waiting()] == [10, 12]
+
+
 async def test_what_is_to_be_said_and_where(tmp_path: Path) -> None:
     async with Journal(tmp_path / "journal.db") as journal:
         row = await journal.queue("S1", 2, {"do": "final", "end": 5}, key="final:S1", last=False)
