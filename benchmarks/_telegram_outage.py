@@ -185,7 +185,7 @@ class _Play:
             await self._final(terminal)
             if number % 3 == 0:
                 terminal.asks = 1000 + number
-                await self.deliverer.ask(self.room.places[terminal.name], terminal.screen())
+                await self.deliverer.questions.ask(self.room.places[terminal.name], terminal.screen())
                 said.append(f"Approval {terminal.asks}?")
             elif number % 3 == 1:
                 failure = f"Ended: {terminal.name} with code 1."
