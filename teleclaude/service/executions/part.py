@@ -84,7 +84,14 @@ class ExecutionPart:
             settings=settings,
             clock=clock,
         )
-        self.plans = Plans(launch=self.executions.launch, database=database, bus=bus, tasks=tasks, clock=clock)
+        self.plans = Plans(
+            computer=computer,
+            launch=self.executions.launch,
+            database=database,
+            bus=bus,
+            tasks=tasks,
+            clock=clock,
+        )
         self.retention = Retention(self.records, settings, clock, drop=self.executions.drop, trim=self.plans.trim)
 
     async def __aenter__(self) -> Self:

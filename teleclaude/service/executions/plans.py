@@ -14,7 +14,7 @@ import structlog
 
 from teleclaude.bus import Bus
 from teleclaude.clock import Clock, timestamp
-from teleclaude.errors import ExitedError, NotFoundError, TeleclaudeError, UnavailableError
+from teleclaude.errors import ExitedError, InvalidError, NotFoundError, TeleclaudeError, UnavailableError
 from teleclaude.events import Event, Fact, PlanEnded, PlanStepChanged
 from teleclaude.model import Principal
 from teleclaude.service.executions.lifetime import cancel
@@ -32,6 +32,7 @@ from teleclaude.wire.plans import (
     ListPlans,
     PlanList,
     PlanStatus,
+    PlanStep,
     PlanView,
     StartPlan,
     StepStatus,
@@ -62,6 +63,12 @@ class _LivePlan:
     completed_at: datetime | None = None
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
+    _shown: dict[str, StepView] = field(default_factory=dict)
+
+    def mark(self, step_id: str, status: StepStatus) -> None:
+        """The step is now in ``status``."""
+        self.statuses[step_id] = status
+        self._shown.pop(step_id, None)
 
     @property
     def is_over(self) -> bool:
@@ -77,23 +84,29 @@ class _LivePlan:
             owner=self.principal.name,
             created_at=timestamp(self.created_at),
             completed_at=timestamp(self.completed_at) if self.completed_at else None,
-            steps=[
-                StepView(
-                    id=step.id,
-                    after=list(step.after),
-                    status=self.statuses[step.id],
-                    execution_id=self.executions[step.id].id if step.id in self.executions else None,
-                    error=self.errors.get(step.id),
-                )
-                for step in self.request.steps
-            ],
+            steps=[self._step(step) for step in self.request.steps],
         )
+
+    def _step(self, step: PlanStep) -> StepView:
+        # Kept until it changes: every change of a step stores the plan, and a plan may have many.
+        if step.id not in self._shown:
+            self._shown[step.id] = StepView(
+                id=step.id,
+                after=list(step.after),
+                status=self.statuses[step.id],
+                execution_id=self.executions[step.id].id if step.id in self.executions else None,
+                error=self.errors.get(step.id),
+            )
+        return self._shown[step.id]
 
 
 class Plans:
-    """Handlers of the plan commands. ``launch`` starts one execution, or queues it."""
+    """Handlers of the plan commands. ``launch`` starts one execution on ``computer``, this one, or queues it."""
 
-    def __init__(self, *, launch: Launch, database: Database, bus: Bus, tasks: TaskRegistry, clock: Clock) -> None:
+    def __init__(
+        self, *, computer: str, launch: Launch, database: Database, bus: Bus, tasks: TaskRegistry, clock: Clock
+    ) -> None:
+        self._computer = computer
         self._launch = launch
         self._database = database
         self._bus = bus
@@ -140,6 +153,7 @@ class Plans:
     async def start(self, principal: Principal, command: StartPlan) -> PlanView:
         if self._stopping or len(self._live) >= MAX_LIVE:
             raise UnavailableError(f"no further plan can run now ({len(self._live)} do)", operation=command.operation)
+        self._require_here(command)
         plan = _LivePlan(
             id=new_id("L", self._clock),
             principal=principal,
@@ -156,6 +170,15 @@ class Plans:
         self._tasks.spawn(self._run(plan), name=plan.id, owner=OWNER)
         await _wait(plan, command.wait_ms)
         return plan.view()
+
+    def _require_here(self, command: StartPlan) -> None:
+        for step in command.steps:
+            if step.computer not in (None, self._computer):
+                raise InvalidError(
+                    f"step {step.id} names {step.computer}, and steps run on {self._computer} only; "
+                    "leave computer out, or start that one as an execution",
+                    operation=command.operation,
+                )
 
     async def get(self, _principal: Principal, command: GetPlan) -> PlanView:
         plan = self._live.get(command.id)
@@ -227,7 +250,7 @@ class Plans:
                 plan.changed.set()
 
     async def _step(self, plan: _LivePlan, step_id: str, status: StepStatus) -> None:
-        plan.statuses[step_id] = status
+        plan.mark(step_id, status)
         done = sum(status in ENDED for status in plan.statuses.values())
         fact = PlanStepChanged(plan_id=plan.id, step=step_id, status=status, done=done, total=len(plan.statuses))
         live = plan.executions.get(step_id)

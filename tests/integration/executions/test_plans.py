@@ -44,6 +44,14 @@ async def test_serial_steps_go_on_after_a_failure_when_told_to(client: Client) -
     assert states(found) == {"a": "failed", "b": "completed"}
 
 
+async def test_a_step_elsewhere_is_refused_before_anything_runs(client: Client) -> None:
+    here = (await client.get("/health"))["computer"]
+    steps = [step("a"), step("b", computer="elsewhere")]
+    refusal = await client.post("/plans", {"mode": "serial", "steps": steps}, expect=422)
+    assert "step b" in refusal["detail"]
+    assert (await plan(client, "serial", step("a", computer=here)))["status"] == "completed"
+
+
 async def test_parallel_steps_run_side_by_side_up_to_the_cap(client: Client, daemon: DaemonProcess) -> None:
     log = daemon.home / "parallel"
     script = f"echo + >>{log}; sleep 0.3; echo - >>{log}"
