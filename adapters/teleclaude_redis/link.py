@@ -53,6 +53,7 @@ class Link:
         }
         self.place = place_of(url)
         self._idle: list[AbstractConnection] = []
+        self._closed = False
         self.blocking = ConnectionPool.from_url(url, max_connections=MAX_BLOCKING, socket_timeout=None, **options)
         self._pool = BlockingConnectionPool.from_url(
             url, max_connections=MAX_COMMANDS, timeout=COMMAND_SECONDS, socket_timeout=COMMAND_SECONDS, **options
@@ -75,13 +76,18 @@ class Link:
             await known.disconnect(nowait=True)
         pool: Any = self.blocking
         fresh: Any = pool.make_connection()
-        await fresh.connect()
+        try:
+            await fresh.connect()
+        except BaseException:
+            # Nobody else knows it: what is half made would stay open.
+            await fresh.disconnect(nowait=True)
+            raise
         connection: AbstractConnection = fresh
         return connection
 
     async def release(self, connection: AbstractConnection, *, is_clean: bool) -> None:
         """``is_clean`` says that every answer has been read."""
-        if is_clean and len(self._idle) < MAX_IDLE:
+        if is_clean and len(self._idle) < MAX_IDLE and not self._closed:
             self._idle.append(connection)
         else:
             await connection.disconnect(nowait=True)
@@ -107,6 +113,7 @@ class Link:
         return answers
 
     async def aclose(self) -> None:
+        self._closed = True
         await self._pool.disconnect()
         for connection in self._idle:
             await connection.disconnect(nowait=True)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from teleclaude.errors import BusyError, ConflictError, ForbiddenError, InvalidError, NotFoundError, TeleclaudeError
 from teleclaude.wire.places import ListComputers
-from teleclaude.wire.sessions import GetSession, ListSessions, SendInput, SessionView
+from teleclaude.wire.sessions import ListSessions, SendInput, SessionView
 from teleclaude_telegram.ask import Ask
 from teleclaude_telegram.commands import COMMANDS
 from teleclaude_telegram.moves import tag_of
@@ -123,9 +123,10 @@ async def type_once(ask: Ask, session_id: str, text: str) -> None:
     while True:
         try:
             await ask.call(command)
-        except BusyError:
-            state = (await ask.call(GetSession(id=session_id))).state
-            if state not in ("handing_off", "handed_off") or clock.monotonic() >= deadline:
+        except (BusyError, ConflictError) as error:
+            # Starting, on its way, or somewhere else already, perhaps back here: a moment later it takes input.
+            has_gone = isinstance(error, ConflictError) and "computer" in error.fields
+            if not (has_gone or isinstance(error, BusyError)) or clock.monotonic() >= deadline:
                 raise
         else:
             return

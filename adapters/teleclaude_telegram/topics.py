@@ -52,7 +52,7 @@ class Topics:
     async def refused(self, job: Job, place: Place | None, error: BadRequest) -> bool:
         """What can be mended is mended; the rest is raised again."""
         text = str(error).lower()
-        if "not modified" in text:
+        if _is_unchanged(error):
             return True
         if "chat is not a forum" in text:
             # Topics were switched off meanwhile: what the chat can do is asked for again.
@@ -107,7 +107,7 @@ class Topics:
                     self._room.chat_id, place.thread, name=name, icon_custom_emoji_id=icon
                 )
             except BadRequest as error:
-                if "not_modified" not in str(error).lower():
+                if not _is_unchanged(error):
                     raise
         place.name, place.title, place.icon, place.shows_question = session.name, look.name, look.icon, asks
         await self._room.keep(place)
@@ -122,7 +122,7 @@ class Topics:
             try:
                 await self._room.api.bot.reopen_forum_topic(self._room.chat_id, place.thread)
             except BadRequest as error:
-                if "not_modified" not in str(error).lower():
+                if not _is_unchanged(error):
                     raise
         place.closed = False
         await self._room.keep(place)
@@ -144,3 +144,8 @@ class Topics:
             place.closed = True
             await self._room.keep(place)
         return True
+
+
+def _is_unchanged(error: BadRequest) -> bool:
+    """Whether it is as it was to be: the other bot of the group has done it, or we did and never heard so."""
+    return "not modified" in str(error).lower().replace("_", " ")

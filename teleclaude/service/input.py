@@ -33,21 +33,24 @@ class Inputs:
         self._clock = clock
 
     async def text(self, live: Live, command: SendInput) -> InputReply:
-        if command.client_id is not None and command.seq is not None:
-            return await self._numbered(live, command, command.client_id, command.seq)
-        return InputReply(offset=await self._type_text(live, command))
+        async with _turn(live, command.operation):
+            if command.client_id is not None and command.seq is not None:
+                return await self._numbered(live, command, command.client_id, command.seq)
+            return InputReply(offset=await self._type_text(live, command))
 
     async def keys(self, live: Live, command: SendKeys) -> OffsetReply:
         async def send(pane: PaneIdentity) -> None:
             await live.panes(self._panes).send_keys(pane.pane_id, command.keys, command.repeat)
 
-        return OffsetReply(offset=await self._in_turn(live, command.operation, send))
+        async with _turn(live, command.operation):
+            return OffsetReply(offset=await self._type(live, command.operation, send))
 
     async def typed(self, live: Live, command: SendBytes) -> OffsetReply:
         async def send(pane: PaneIdentity) -> None:
             await live.panes(self._panes).send_bytes(pane.pane_id, command.data)
 
-        return OffsetReply(offset=await self._in_turn(live, command.operation, send))
+        async with _turn(live, command.operation):
+            return OffsetReply(offset=await self._type(live, command.operation, send))
 
     async def _type_text(self, live: Live, command: SendInput) -> int:
         delay_ms = self._submit_delay_ms(live.session.spec.agent)
@@ -63,7 +66,7 @@ class Inputs:
             await self._clock.sleep(delay_ms / 1000)
             await panes.send_text(pane.pane_id, "", submit=True)
 
-        return await self._in_turn(live, command.operation, send)
+        return await self._type(live, command.operation, send)
 
     async def _echoed(self, live: Live, before: int) -> None:
         """Wait until the program showed something, so that a busy one does not read text and Enter together."""
@@ -72,7 +75,11 @@ class Inputs:
             await self._clock.sleep(ECHO_LOOK_SECONDS)
 
     async def _numbered(self, live: Live, command: SendInput, client_id: str, seq: int) -> InputReply:
-        """Type once per ``client_id`` and ``seq``: the row is durable before the first key goes out."""
+        """Type once per ``client_id`` and ``seq``: the row is durable before the first key goes out.
+
+        Within the session's turn, so that a repeat waits for the first, and whoever has the turn, to hand the session
+        over, finds no row of what was not typed.
+        """
         receipt = await self._database.write(
             lambda connection: receipts.accept(connection, live.id, client_id, seq, now=self._clock.now().timestamp())
         )
@@ -93,15 +100,15 @@ class Inputs:
         await self._database.write(lambda connection: receipts.deliver(connection, live.id, client_id, seq, offset))
         return InputReply(offset=offset)
 
-    async def _in_turn(self, live: Live, operation: str, send: Callable[[PaneIdentity], Awaitable[None]]) -> int:
-        async with _turn(live, operation):
-            pane = typing_pane(live, operation)
-            offset = live.stream.bounds().end
-            await send(pane)
-            live.session = replace(live.session, input_offset=offset)
-            live.since = self._clock.now()
-            self._records.save_soon(live.session)
-            return offset
+    async def _type(self, live: Live, operation: str, send: Callable[[PaneIdentity], Awaitable[None]]) -> int:
+        """Within the session's turn."""
+        pane = typing_pane(live, operation)
+        offset = live.stream.bounds().end
+        await send(pane)
+        live.session = replace(live.session, input_offset=offset)
+        live.since = self._clock.now()
+        self._records.save_soon(live.session)
+        return offset
 
     def _submit_delay_ms(self, agent: Agent | None) -> int:
         if agent is None:

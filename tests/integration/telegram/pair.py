@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,21 @@ from teleclaude.clock import SystemClock
 from teleclaude.testing.telegram import Chat, FakeBotApi, Message, Topic
 from teleclaude.wire.handoff import HandoffReply, HandoffSession
 from teleclaude.wire.places import ListComputers
+from teleclaude.wire.sessions import ReadOutput
 from tests.integration.telegram.stage import OWNER, QUICK, Stage, end_terminals
 from tests.support.fleet import HEARTBEAT_MS, TTL_MS, write_key
 from tests.support.redis import redis_server
 from tests.support.tmux import PrivateTmux
 from tests.support.wait import eventually
 
-SAYS_ALL = 'echo began; while read line; do echo "<$line> on $(basename $(dirname $PWD))"; done'
-"""Says each line it was sent, and on whose computer."""
+SAYS_ALL = """
+stty -echo; echo began
+while read line; do
+    echo "<$line> on $(basename $(dirname $PWD))"
+    case $line in ask*) printf 'Overwrite notes.txt? [y/N] ';; esac
+done
+"""
+"""Says each line it was sent, and on whose computer; asks a question when told to."""
 
 
 class Pair:
@@ -40,9 +48,23 @@ class Pair:
         """What the bot of one of the two has said."""
         return self.fake.messages(text, topic=topic, sender=stage.bot)
 
+    async def says(self, stage: Stage, text: str, topic: Topic | None = None, times: int = 1) -> None:
+        """Wait until the bot of one of the two has said it."""
+        await self.fake.until(lambda: len(self.of(stage, text, topic)) >= times, 15)
+
     async def hand(self, name: str, source: Stage, target: Stage) -> HandoffReply:
         command = HandoffSession(id=name, computer=target.name, timeout_ms=15_000)
         return await source.hub.call(OWNER, command)
+
+    def receipts(self, stage: Stage) -> list[int | None]:
+        """At which offset each numbered text was typed, whichever of the two did it; None where that is not known."""
+        with closing(sqlite3.connect(f"file:{stage.database}?mode=ro", uri=True)) as database:
+            return [row[0] for row in database.execute("SELECT delivered_offset FROM input_receipts")]
+
+    async def printed(self, stage: Stage, name: str) -> str:
+        """All that a session has printed, wherever it was, asked of its owner."""
+        request = ReadOutput.model_validate({"id": name, "from": 0, "limit": 1 << 20, "format": "text"})
+        return (await stage.hub.call(OWNER, request)).data.decode()
 
     async def worked_off(self) -> None:
         for stage in self.both:
@@ -50,7 +72,8 @@ class Pair:
 
 
 @asynccontextmanager
-async def two_computers() -> AsyncIterator[Pair]:
+async def two_computers(*, private: bool = False) -> AsyncIterator[Pair]:
+    """With ``private`` each bot has its plain private chat with Ann."""
     async with FakeBotApi(budgets=None) as fake, AsyncExitStack() as stack:
         homes = {name: Path(tempfile.mkdtemp(prefix=f"tc-{name}-")) for name in ("north", "south")}
         terminals = {name: PrivateTmux(home / "run", "control") for name, home in homes.items()}
@@ -74,7 +97,11 @@ async def two_computers() -> AsyncIterator[Pair]:
             one.tmux_socket = terminals[name].socket_name
             stages[name] = one
         north, south = stages.values()
-        north.group = south.group = fake.add_forum("Work", members=[north.ann, north.bob])
+        for one in stages.values():
+            if private:
+                one.group = fake.private(one.ann, one.bot)
+        if not private:
+            north.group = south.group = fake.add_forum("Work", members=[north.ann, north.bob])
         for one in stages.values():
             await one.begin(stack)
         pair = Pair(fake, north.group, north, south)

@@ -26,7 +26,7 @@ from teleclaude.tmux import TmuxServer
 from teleclaude.wire.sessions import CreateSession, GetSession, ListSessions, ReadScreen, SessionView
 from teleclaude_redis import RedisAdapter
 from teleclaude_telegram import TelegramAdapter, Timing
-from teleclaude_telegram.plan import Limits, Rank
+from teleclaude_telegram.plan import Job, Limits, Rank
 from tests.support.tmux import PrivateTmux
 from tests.support.wait import eventually
 
@@ -81,6 +81,10 @@ class Stage:
     @property
     def state(self) -> Path:
         return self.home / "state"
+
+    @property
+    def database(self) -> Path:
+        return Paths(state=self.state, runtime=self.home / "run").database
 
     def config(self) -> Config:
         token = self.home / "token"
@@ -225,6 +229,10 @@ class Stage:
 
     async def _nothing_waits(self) -> bool:
         return not await self.adapter.journal.waiting()
+
+    def waiting(self) -> list[Job]:
+        """What is to be said and has to wait."""
+        return list(self.adapter._outbox.plan.jobs)
 
     def calls(self, *methods: str) -> list[Call]:
         return [call for method in methods for call in self.fake.calls(method)]

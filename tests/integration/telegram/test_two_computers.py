@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from tests.integration.telegram.pair import Pair, two_computers
+from teleclaude.wire.sessions import SendInput
+from tests.integration.telegram.pair import SAYS_ALL, Pair, two_computers
+from tests.integration.telegram.stage import OWNER
 from tests.support.wait import eventually
 
 
@@ -45,3 +48,110 @@ async def test_g15_what_is_said_in_a_topic_is_for_the_bot_of_its_session_only(pa
     assert len(pair.of(pair.south, "voice notes are off", topic)) == 1
     assert not [message for message in pair.of(pair.south) if message.thread_id != topic.id]
     assert lines(ran) == [str(pair.south.work)]
+
+
+async def test_a_handoff_carries_the_topic_along_and_back(pair: Pair) -> None:
+    ann = pair.north.ann
+    topic = await pair.north.new("work", SAYS_ALL)
+    await pair.fake.until(lambda: pair.of(pair.north, "began", topic), 10)
+    source, target = pair.north, pair.south
+    for number in range(3):
+        await ann.says(f"before {number}", topic=topic)
+        await pair.says(source, f"<before {number}> on {source.home.name}", topic)
+        await ann.says(f"/handoff {target.name}", topic=topic)
+        await pair.says(source, f"It lives on {target.name} now", topic, times=1 + number // 2)
+        await ann.says(f"after {number}", topic=topic)
+        await pair.says(target, f"<after {number}> on {target.home.name}", topic)
+        source, target = target, source
+    await pair.worked_off()
+    said = "".join(message.shown for message in pair.fake.messages(topic=topic))
+    assert [said.count(f"<{when} {number}>") for when in ("before", "after") for number in range(3)] == [1] * 6
+    assert said.count("began") == 4
+    assert "⚠️" not in said
+    assert [one.id for one in pair.fake.topics()] == [topic.id]
+    assert not topic.closed
+    await ann.says("/kill", topic=topic)
+    await pair.fake.until(lambda: topic.closed, 10)
+    # What its title is the other bot has seen to already.
+    assert {call.method for call in pair.fake.calls(ok=False)} <= {"editForumTopic"}
+
+
+async def test_what_waits_when_a_session_leaves_is_said_once(pair: Pair) -> None:
+    """Told to wait, the old owner's bot has a final message, a question and a command's result to say."""
+    north, south, ann = pair.north, pair.south, pair.north.ann
+    topic = await north.new("busy", SAYS_ALL)
+    await pair.says(north, "began", topic)
+    pair.fake.ban(pair.group, 3, bot=north.bot)
+    await ann.says("/run echo result $((40+2))", topic=topic)
+    await north.hub.call(OWNER, SendInput(id="busy", text="one"))
+    await eventually(lambda: {"final", "say"} <= {job.doc["do"] for job in north.waiting()}, timeout=10)
+    await north.hub.call(OWNER, SendInput(id="busy", text="ask"))
+    await eventually(lambda: "question" in {job.doc["do"] for job in north.waiting()}, timeout=10)
+    await pair.hand("busy", north, south)
+    await pair.says(south, "began", topic)
+    await ann.says("two", topic=topic)
+    await pair.says(south, f"<two> on {south.home.name}", topic)
+    await pair.says(north, "It lives on south now", topic)
+    said = "".join(message.shown for message in pair.of(north, topic=topic))
+    for text in ("<one> on", "result 42", "Overwrite notes.txt?", "It lives on"):
+        assert said.count(text) == 1, said
+    assert not pair.of(north, "<two>")
+    assert not pair.fake.messages(topic=topic, button="Yes")
+    await ann.says("ask", topic=topic)
+    asked = await south.button("Yes", topic)
+    assert pair.of(south, "Overwrite notes.txt?", topic)[-1].id == asked.id
+    assert len(pair.of(south, "<one>")) == 0
+
+
+async def test_what_is_written_while_a_session_moves_is_typed_once(pair: Pair) -> None:
+    ann, words = pair.north.ann, [f"word{number}." for number in range(24)]
+    topic = await pair.north.new("moves", SAYS_ALL)
+    await pair.says(pair.north, "began", topic)
+
+    async def write() -> None:
+        for word in words:
+            await ann.says(word, topic=topic)
+            await asyncio.sleep(0.05)
+
+    async def move() -> None:
+        await pair.hand("moves", pair.north, pair.south)
+        await pair.hand("moves", pair.south, pair.north)
+
+    await asyncio.gather(write(), move())
+    await ann.says("last", topic=topic)
+    await pair.says(pair.north, "<last>", topic)
+    await pair.worked_off()
+    assert [message.shown for message in pair.fake.messages("⚠️")] == []
+    assert len(pair.receipts(pair.north)) == len(words) + 1
+    assert None not in pair.receipts(pair.north)
+    # What was typed in the moment before it left went to a program that had no time left to answer.
+    printed = await pair.printed(pair.north, "moves")
+    answered = [printed.count(f"<{word}>") for word in words]
+    assert max(answered) == 1
+    assert sum(answered) >= len(words) - 2
+
+
+async def test_a_move_that_the_bots_slept_through(pair: Pair) -> None:
+    """What was written meanwhile comes to both; it is typed once, and the topic is the new owner's."""
+    north, south, ann = pair.north, pair.south, pair.north.ann
+    topic = await north.new("slept", SAYS_ALL)
+    await pair.says(north, "began", topic)
+    await north.stop()
+    await south.stop()
+    await north.hub.call(OWNER, SendInput(id="slept", text="unheard"))
+    await north.shows("slept", "<unheard>")
+    await pair.hand("slept", north, south)
+    await ann.says("in between", topic=topic)
+    await north.start()
+    await south.start()
+    await pair.says(south, f"<in between> on {south.home.name}", topic)
+    await pair.says(north, f"<unheard> on {north.home.name}", topic)
+    await pair.says(north, "It lives on south now", topic)
+    await pair.worked_off()
+    assert (await pair.printed(south, "slept")).count("<in between>") == 1
+    assert len(pair.fake.messages("<in between>")) == 1
+    await ann.says("afterwards", topic=topic)
+    await pair.says(south, "<afterwards>", topic)
+    await pair.worked_off()
+    assert (await pair.printed(south, "slept")).count("<afterwards>") == 1
+    assert len(pair.of(north, topic=topic)) == 3
