@@ -22,6 +22,12 @@ SYSTEM_ERRORS = frozenset(
 )
 """Failures that say something about the machine, not about the program."""
 
+_ADVICE = {
+    errno.ENOEXEC: "; begin it with #! and its interpreter, or name its interpreter in front of it",
+    errno.ENOENT: "; the interpreter on its first line, if it has one, is missing",
+}
+"""What to do about what was an executable file a moment ago."""
+
 _REAP_SECONDS = 5.0
 
 
@@ -137,4 +143,4 @@ def _explained(error: OSError, launch: Launch) -> TeleclaudeError:
     text = f"{launch.argv[0][:100]!r} cannot be started: {error.strerror or error}"
     if error.errno in SYSTEM_ERRORS:
         return UnavailableError(f"{text}; try again later", operation="execution.start")
-    return InvalidError(text, operation="execution.start")
+    return InvalidError(text + _ADVICE.get(error.errno or 0, ""), operation="execution.start")

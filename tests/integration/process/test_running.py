@@ -323,9 +323,11 @@ async def test_c24_what_cannot_run_is_refused_before_anything(commands: Commands
 
 async def test_c24_a_file_the_kernel_does_not_run(commands: Commands, tmp_path: Path) -> None:
     (tmp_path / "noise").write_bytes(b"\x00\x01\x02")
-    (tmp_path / "noise").chmod(0o755)
-    with pytest.raises(InvalidError, match="cannot be started"):
-        await commands.start(argv=("./noise",))
+    (tmp_path / "script").write_text("#!/no/such/interpreter\n")
+    for name, advice in (("noise", "name its interpreter"), ("script", "on its first line")):
+        (tmp_path / name).chmod(0o755)
+        with pytest.raises(InvalidError, match=f"cannot be started: .*{advice}"):
+            await commands.start(argv=(f"./{name}",))
     assert commands.runner.running == {}
 
 
