@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
 import structlog
 
-from teleclaude.errors import InvalidError, NotFoundError, StoppingError, TeleclaudeError
+from teleclaude.errors import InvalidError, StoppingError, TeleclaudeError
 from teleclaude.model import Kind, Principal, PromptKind
-from teleclaude.wire.sessions import CloseSession, GetSession, ReadScreen
-from teleclaude_telegram import intake, late
+from teleclaude.wire.sessions import GetSession, ReadScreen
+from teleclaude_telegram import closing, intake, late
 from teleclaude_telegram.ask import DEFECT, Ask, Tools
 from teleclaude_telegram.commands import COMMANDS, running
 from teleclaude_telegram.elsewhere import concerns, heard, type_once
+from teleclaude_telegram.gate import Gate
 from teleclaude_telegram.journal import Place
 from teleclaude_telegram.keyboards import Button
 from teleclaude_telegram.lanes import Lanes
 from teleclaude_telegram.people import People
 from teleclaude_telegram.plan import Rank
-from teleclaude_telegram.room import PLAIN, SELF, TOPICS
+from teleclaude_telegram.room import PLAIN, TOPICS
 from teleclaude_telegram.taps import Deed, Taps
-from teleclaude_telegram.topics import LIVE_STATES
 from teleclaude_telegram.updates import (
     Attachment,
     Ignored,
@@ -45,8 +44,6 @@ LATE_SECONDS = 300
 IDLE_SECONDS = 60.0
 START_SECONDS = 15.0
 START_LOOK_SECONDS = 0.05
-MAX_STRANGERS = 1000
-STRANGER_SECONDS = 3600.0
 HINT_SECONDS = 600.0
 
 
@@ -57,12 +54,16 @@ class Desk:
         self._tools = tools
         self._room = tools.room
         self._people = people
+        self._gate = Gate(tools.room, people)
         self._taps = taps
         self._wake = asyncio.Event()
         self._lanes = Lanes(tools.room.context.tasks, self._one, self.wake)
-        self._strangers: OrderedDict[int | None, float] = OrderedDict()
         self._hint_at = 0.0
-        self.refused = 0
+
+    @property
+    def refused(self) -> int:
+        """How many updates of strangers there were."""
+        return self._gate.refused
 
     def wake(self) -> None:
         self._wake.set()
@@ -140,38 +141,15 @@ class Desk:
             # A full disk, say, which is perhaps what the matter was in the first place.
             log.exception("telegram_defect_not_told", update_id=incoming.update_id)
 
-    def _principal(self, incoming: Said | Tapped | TopicNews) -> Principal | None:
-        """Who did this, None when it is nobody's business here."""
-        if incoming.chat_id != self._room.chat_id:
-            self._turned_away(incoming.user_id, "another chat")
-            return None
-        principal = self._people.principal(incoming.user_id)
-        if principal is None:
-            self._turned_away(incoming.user_id, "a stranger")
-        return principal
-
-    def _turned_away(self, user_id: int | None, why: str) -> None:
-        """No answer; one line of the log for each stranger and hour, and one of the audit."""
-        self.refused += 1
-        now = self._room.context.clock.monotonic()
-        last = self._strangers.get(user_id)
-        if last is not None and now - last < STRANGER_SECONDS:
-            return
-        self._strangers[user_id] = now
-        if len(self._strangers) > MAX_STRANGERS:
-            self._strangers.popitem(last=False)
-        log.warning("telegram_turned_away", user_id=user_id, why=why, so_far=self.refused)
-        self._room.hub.note_refused(f"tg:{user_id}", "telegram.update", "forbidden")
-
     def _is_asked_about(self, said: Said) -> bool:
         """Whether it is ours, and old or perhaps not the sender's own words."""
         if not said.indirect and self._room.now() - said.date <= LATE_SECONDS:
             return False
-        return concerns(self._room, said) and self._principal(said) is not None
+        return concerns(self._room, said) and self._gate.principal(said) is not None
 
     async def _ask_first(self, said: list[Said]) -> None:
         """Old or not the sender's own words: run only when somebody says so."""
-        principal = self._principal(said[0])
+        principal = self._gate.principal(said[0])
         if principal is None:
             return
         ask = self._from(said[0], principal)
@@ -208,7 +186,7 @@ class Desk:
         return Ask(self._tools, principal, kept["key"], kept["thread"], kept["message_id"], place)
 
     async def _said(self, said: Said) -> None:
-        principal = self._principal(said)
+        principal = self._gate.principal(said)
         if principal is not None and concerns(self._room, said):
             await self._heard(self._from(said, principal), said)
 
@@ -296,17 +274,10 @@ class Desk:
             await ask.reply("/new NAME begins a session; /ls lists them; /help lists all commands.")
 
     async def _tapped(self, tapped: Tapped) -> None:
-        principal = self._principal(tapped)
+        principal = self._gate.principal(tapped)
         if principal is None:
             return
-        ask = Ask(
-            tools=self._tools,
-            principal=principal,
-            key=f"tg:{self._room.chat_id}:{tapped.update_id}",
-            thread=None,
-            message_id=None,
-            place=None,
-        )
+        ask = replace(self._from(tapped, principal), thread=None, place=None)
         deed = await self._room.journal.look_up(tapped.data, self._room.now())
         if deed is not None and deed.get("thread") is not None:
             ask = replace(ask, thread=deed["thread"])
@@ -316,31 +287,9 @@ class Desk:
         """Closing a topic ends its session; what a bot does is no news."""
         if news.user_id is None or self._room.mode == PLAIN:
             return
-        principal = self._principal(news)
+        principal = self._gate.principal(news)
         place = self._room.at(news.thread_id)
         if principal is None or place is None or news.change not in ("closed", "reopened"):
             return
         ask = Ask(self._tools, principal, f"tg:{self._room.chat_id}:{news.update_id}", news.thread_id, None, place)
-        place.closed = news.change == "closed" or not await self._lives(place)
-        await self._room.keep(place)
-        if news.change == "closed":
-            await self._close(ask, place)
-
-    async def _lives(self, place: Place) -> bool:
-        try:
-            return (await self._room.hub.call(SELF, GetSession(id=place.session_id))).state in LIVE_STATES
-        except NotFoundError:
-            return False
-
-    async def _close(self, ask: Ask, place: Place) -> None:
-        try:
-            await ask.call(CloseSession(id=place.session_id))
-        except StoppingError:
-            raise
-        except TeleclaudeError as error:
-            log.warning("telegram_topic_closed_but_not_session", session=place.session_id, error=str(error))
-            if await self._lives(place):
-                place.closed = False
-                await self._room.keep(place)
-                await self._tools.outbox.say(place.session_id, Rank.REPLY, {"do": "reopen"})
-                await ask.reply(f"⚠️ The topic was closed, and the session goes on: {error.detail}")
+        await closing.changed(ask, place, closed=news.change == "closed")
