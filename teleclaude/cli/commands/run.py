@@ -147,7 +147,7 @@ def cuts(execution: dict[str, Any]) -> Iterator[str]:
 
 
 class WatchedExecution:
-    """One running execution, watched from here: Ctrl-C interrupts it, a second one ends it, as do TERM and HUP."""
+    """One running execution, watched from here: Ctrl-C interrupts it; a second one ends it, as TERM, HUP and QUIT do."""
 
     def __init__(
         self, context: Context, path: str, signals: PassedOn, between: Callable[[], None] | None = None
@@ -280,7 +280,8 @@ class _Progress:
 
 
 class PassedOn:
-    """Signals for the execution: inside, Ctrl-C is to interrupt it, and a second one to end it, as are TERM and HUP.
+    """Signals for the execution: inside, Ctrl-C is to interrupt it, and a second one to end it, as are TERM, HUP and
+    QUIT, which is Ctrl-\\.
 
     The handlers only count: an exception out of one could strike anywhere.
     """
@@ -291,7 +292,7 @@ class PassedOn:
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> PassedOn:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
             self._before[number] = signal.signal(number, self._asked)
         return self
 

@@ -146,7 +146,7 @@ async def test_ctrl_c_interrupts_and_a_second_one_ends_it(daemon: DaemonProcess)
         assert process.returncode == 128 + signal.SIGTERM, err
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
 async def test_being_ended_ends_the_command(daemon: DaemonProcess, client: Client, number: signal.Signals) -> None:
     async with started(daemon, "--", "sh", "-c", "echo ready; sleep 600") as process:
         assert process.stdout is not None
