@@ -50,9 +50,9 @@ class Place:
     ``live`` and ``picture`` are messages that are edited in place; ``tidy`` those that go once they have served, and
     ``question`` is the one that goes when its question is open no more.
     ``asked`` is the fingerprint of the question that was passed on, ``asks`` are its words, ``asked_at`` is when that
-    was and ``repeats`` how often the same words came again since. ``left`` is the computer that has the session now,
-    when it has gone from here, and ``left_at`` when that was noticed, as wall time in seconds. ``icon`` and
-    ``shows_question`` say how the topic looks in the list.
+    was, ``asked_end`` up to where the output was then, and ``repeats`` how often the same words came again since.
+    ``left`` is the computer that has the session now, when it has gone from here, and ``left_at`` when that was noticed
+    (wall time in seconds). ``icon`` and ``shows_question`` say how the topic looks in the list.
     """
 
     session_id: str
@@ -69,6 +69,7 @@ class Place:
     asked: str = ""
     asks: str = ""
     asked_at: float = 0.0
+    asked_end: int | None = None
     repeats: int = 0
     icon: str = ""
     shows_question: bool = False

@@ -6,9 +6,9 @@ import json
 
 import structlog
 
-from teleclaude.errors import TeleclaudeError
+from teleclaude.errors import GapError, TeleclaudeError
 from teleclaude.model import Prompt, Screen
-from teleclaude.wire.sessions import ReadScreen
+from teleclaude.wire.sessions import ReadOutput, ReadScreen
 from teleclaude_telegram import render
 from teleclaude_telegram.journal import Place
 from teleclaude_telegram.keyboards import Button, columns, mint
@@ -22,6 +22,7 @@ log = structlog.get_logger(__name__)
 QUESTION_TTL = 24 * 3600.0
 FORGOTTEN_SECONDS = 60.0
 MAX_AGAIN_SECONDS = 20.0
+MAX_BETWEEN_BYTES = 16 << 10
 
 
 class Questions:
@@ -52,14 +53,14 @@ class Questions:
                 await self._room.keep(place)
                 self._outbox.sign(place.session_id)
             return False
-        if prompt.fingerprint != place.asked:
+        if prompt.fingerprint != place.asked or await self.is_another(place, screen, place.asked_end):
             name = f"question:{place.session_id}"
             wait = self._asked_just_now(place, prompt)
             if wait > 0:
                 if self._outbox.plan.find(name) is None:
                     self._outbox.show(place.session_id, {"do": "question"}, key=name, delay=wait, rank=Rank.URGENT)
                 return True
-            place.asked = prompt.fingerprint
+            place.asked, place.asked_end = prompt.fingerprint, _end(screen)
             await self._room.keep(place)
             await self._outbox.say(
                 place.session_id,
@@ -69,6 +70,19 @@ class Questions:
             )
             self._outbox.sign(place.session_id)
         return True
+
+    async def is_another(self, place: Place, screen: Screen, end: int | None) -> bool:
+        """Whether it is asked anew, in the same words as when the output ended there: the program went on to the next
+        line since. One that draws says the same again without asking anew; of it nothing is known.
+        """
+        if end is None or not end < screen.offset <= end + MAX_BETWEEN_BYTES:
+            return False
+        request = {"id": place.session_id, "from": end, "limit": screen.offset - end, "format": "raw"}
+        try:
+            between = (await self._room.hub.call(SELF, ReadOutput.model_validate(request))).data
+        except GapError:
+            return True
+        return b"\n" in between and not render.draws(between)
 
     def _asked_just_now(self, place: Place, prompt: Prompt) -> float:
         """Seconds to wait, because the same was asked just now and nobody has answered: only what stands above it is
@@ -101,10 +115,9 @@ class Questions:
             return True
         if job.id is None:
             # It was put off; by now it may have been passed on, or be another.
-            if prompt.fingerprint != place.asked:
-                await self.ask(place, screen)
+            await self.ask(place, screen)
             return True
-        place.asked = prompt.fingerprint
+        place.asked, place.asked_end = prompt.fingerprint, _end(screen)
         buttons = [
             Button(
                 option.label,
@@ -112,6 +125,7 @@ class Questions:
                     "do": "answer",
                     "session": place.session_id,
                     "fingerprint": prompt.fingerprint,
+                    "end": place.asked_end,
                     "keys": list(option.keys),
                 },
             )
@@ -131,3 +145,8 @@ class Questions:
         place.question = message.message_id
         await self._room.keep(place)
         return True
+
+
+def _end(screen: Screen) -> int | None:
+    """Up to where the output is that it shows; None while more came as it was looked at."""
+    return screen.offset if screen.exact else None

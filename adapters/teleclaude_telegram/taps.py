@@ -111,7 +111,8 @@ class Taps:
         place = ask.session()
         try:
             screen = await ask.call(ReadScreen(id=place.session_id))
-            if screen.prompt is None or screen.prompt.fingerprint != deed["fingerprint"]:
+            same = screen.prompt is not None and screen.prompt.fingerprint == deed["fingerprint"]
+            if not same or await self._questions.is_another(place, screen, deed.get("end")):
                 place.asked = ""
                 await self._questions.ask(place, screen)
                 return CHANGED

@@ -112,3 +112,18 @@ async def test_a_password_stays_in_the_chat_no_longer_than_it_must(room: Stage) 
     await room.said("Password:", topic)
     written = await room.ann.says("hunter2", topic=topic)
     await room.fake.until(lambda: written.deleted)
+
+
+async def test_the_same_question_again_is_another(room: Stage) -> None:
+    """Answered at the keyboard between two looks, and asked again in the same words with nothing above them."""
+    ask = r"printf '\n\nGo on? [y/N] '; read it"
+    topic = await room.new("twice", f"clear; {ask}; {ask}; echo done; cat")
+    first = await room.button("Yes", topic)
+    await room.hub.call(OWNER, SendInput(id="twice", text="y"))
+    second = await room.fake.until(
+        lambda: [m for m in room.fake.messages(topic=topic, button="Yes") if m.id != first.id], 10
+    )
+    assert "Nothing was" in await room.taps(room.ann, "Yes", message=first)
+    await room.taps(room.ann, "No", message=second[-1])
+    await room.shows("twice", "done")
+    assert len([call for call in room.fake.calls("sendMessage") if "Go on?" in str(call.params.get("text"))]) == 2
