@@ -147,7 +147,7 @@ def cuts(execution: dict[str, Any]) -> Iterator[str]:
 
 
 class WatchedExecution:
-    """One running execution, watched from here: Ctrl-C interrupts it; a second one ends it, as TERM, HUP and QUIT do."""
+    """One running execution, watched from here: Ctrl-C interrupts it; a second one, TERM, HUP and QUIT end it."""
 
     def __init__(
         self, context: Context, path: str, signals: PassedOn, between: Callable[[], None] | None = None
