@@ -39,7 +39,7 @@ MAX_BACKOFF_SECONDS = 60.0
 MAX_REFUSALS = 3
 PUT_OFF_SECONDS = 3.0
 MAX_PUT_OFF = 100
-SAYINGS = ("say", "final", "question", "picture", "file")
+SAYINGS = ("say", "final", "question", "picture", "file", "album")
 
 Rest = Callable[[], Awaitable[bool]]
 """What is left to do of a job, beside all others."""
