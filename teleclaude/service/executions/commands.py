@@ -115,6 +115,11 @@ class Commands:
         except TeleclaudeError as error:
             log.warning("execution_not_started", execution_id=live.id, error=error.detail)
             return spawn_failed(self._clock.now(), error.detail), {}
+        except Exception as error:
+            # Whatever it was, nothing of it runs, and an execution has an end.
+            log.exception("execution_start_broken", execution_id=live.id)
+            message = f"the daemon could not follow it, and its log says why: {type(error).__name__}: {error}"
+            return spawn_failed(self._clock.now(), message), {}
         self._keeper.changed(live, RunningState(running.started_at, running.process))
         self._keeper.attach(live, running)
         if self._stopping and running.outcome is None:

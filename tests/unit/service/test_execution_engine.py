@@ -10,7 +10,18 @@ import pytest
 
 from teleclaude.bus import Bus
 from teleclaude.clock import SystemClock
-from teleclaude.model import CompletedState, Ending, Execution, ExecutionSpec, ProcessIdentity, RunningState
+from teleclaude.model import (
+    CompletedState,
+    Ending,
+    Execution,
+    ExecutionSpec,
+    FailedState,
+    ProcessIdentity,
+    QueuedState,
+    RunningState,
+)
+from teleclaude.process import ExecutionPolicy, Runner, runner
+from teleclaude.service.executions.commands import Commands
 from teleclaude.service.executions.keeper import OWNER, Keeper
 from teleclaude.service.executions.live import ExecutionTable
 from teleclaude.service.executions.records import ExecutionRecords
@@ -54,3 +65,24 @@ async def test_the_end_of_a_deleted_one_is_not_waited_for(parts: Parts) -> None:
     assert live.ended.is_set()
     assert parts.table.find("a") is None
     assert await parts.tasks.settle_owner(OWNER, 1.0) == []
+
+
+async def test_b11_a_fault_while_it_is_started_is_its_end(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(pid: int, start_time: int | None = None) -> None:
+        raise OSError("no watch today")
+
+    monkeypatch.setattr(runner, "watch_process", broken)
+    async with Runner(parts.tasks, CLOCK, ExecutionPolicy(), {"PATH": "/usr/bin:/bin"}) as running:
+        commands = Commands(keeper=parts.keeper, runner=running, tasks=parts.tasks, clock=CLOCK)
+        spec = ExecutionSpec(argv=("sleep", "600"), cwd="/")
+        execution = Execution(
+            id="a", computer="here", spec=spec, state=QueuedState(), created_at=CLOCK.now(), owner="o"
+        )
+        live = await commands.start(execution, commands.prepare(spec, "a"))
+        async with asyncio.timeout(5):
+            await live.ended.wait()
+        state = live.execution.state
+        assert isinstance(state, FailedState)
+        assert state.error is not None
+        assert "no watch today" in state.error.message
+        assert (commands.running, parts.table.find("a")) == (0, None)
