@@ -22,7 +22,7 @@ from teleclaude.config import Config, ConfigError, load_config
 from teleclaude.daemon.notify import Notifier
 from teleclaude.events import AdapterFailed
 from teleclaude.log import configure_logging
-from teleclaude.paths import Paths
+from teleclaude.paths import Paths, find_config
 from teleclaude.plugins import Adapters
 from teleclaude.plugins.handlers import EventHandlers, load_handlers
 from teleclaude.process import settle
@@ -170,7 +170,7 @@ def _reload(startup: Startup, settings: Settings) -> None:
     else:
         settings.replace(config)
         configure_logging(config.log.level, config.log.format)
-        log.info("reloaded", config=str(startup.config_path or "default"))
+        log.info("reloaded", config=str(startup.config_path or find_config(os.environ)))
     startup.notifier.send("READY=1")
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ LEAF = "daemon"
 """The group of the daemon itself beside those of its executions."""
 
 _PREFIX = "execution-"
+_CONTROL = "cgroup.subtree_control"
 
 
 def parse_own_path(text: str) -> str | None:
@@ -108,14 +109,10 @@ class CgroupRoot:
     memory_max_bytes: int | None = None
 
     def with_caps(self, *, pids_max: int | None, memory_max_bytes: int | None) -> CgroupRoot:
-        """The same with these caps; what cannot be enforced is said in the log."""
-        for controller, cap in (("pids", pids_max), ("memory", memory_max_bytes)):
-            try:
-                if cap is not None:
-                    self.enable(controller)
-            except OSError as error:
-                log.warning("caps_not_enforced", controller=controller, detail=str(error))
-        return CgroupRoot(self.directory, pids_max, memory_max_bytes)
+        """The same with those of these caps that can be enforced; the log says which cannot."""
+        pids = pids_max is not None and _said(self.enable, "pids")
+        memory = memory_max_bytes is not None and _said(self.enable, "memory")
+        return CgroupRoot(self.directory, pids_max if pids else None, memory_max_bytes if memory else None)
 
     def enable(self, *controllers: str) -> None:
         """Let the groups made here have ``controllers``, such as ``memory``.
@@ -123,12 +120,9 @@ class CgroupRoot:
         A group that holds processes passes none on, so this process moves to a leaf of its own first. Raises
         ``OSError`` where the controller is not available, or others share our group.
         """
-        control = self.directory / "cgroup.subtree_control"
-        missing = set(controllers).difference(control.read_text().split())
-        if not missing:
-            return
-        self.settle()
-        control.write_text(" ".join(f"+{name}" for name in sorted(missing)))
+        if self._missing(controllers):
+            self.settle()
+            self._pass_on(*controllers)
 
     def settle(self) -> None:
         """Move this process to the leaf. Raises ``OSError``."""
@@ -138,7 +132,7 @@ class CgroupRoot:
 
     def disable_all(self) -> None:
         """Undo ``enable``: a process can be put here again. Raises ``OSError``."""
-        control = self.directory / "cgroup.subtree_control"
+        control = self.directory / _CONTROL
         control.write_text(" ".join(f"-{name}" for name in control.read_text().split()))
 
     def left(self) -> list[Cgroup]:
@@ -148,9 +142,11 @@ class CgroupRoot:
     def create(self, name: str) -> Cgroup | None:
         """A new, empty group; None when the system refuses one (then descent alone is followed)."""
         group = Cgroup(self.directory / f"{_PREFIX}{name}")
+        # Looked at each time: a manager that has not delegated the group may take its controllers back.
+        caps = list(self._caps())
         try:
             group.directory.mkdir()
-            for cap, value in self._caps():
+            for cap, value in caps:
                 if (group.directory / cap).exists():
                     (group.directory / cap).write_text(str(value))
         except OSError as error:
@@ -159,10 +155,18 @@ class CgroupRoot:
             return None
         return group
 
+    def _missing(self, controllers: Iterable[str]) -> set[str]:
+        return set(controllers).difference((self.directory / _CONTROL).read_text().split())
+
+    def _pass_on(self, *controllers: str) -> None:
+        missing = self._missing(controllers)
+        if missing:
+            (self.directory / _CONTROL).write_text(" ".join(f"+{name}" for name in sorted(missing)))
+
     def _caps(self) -> Iterable[tuple[str, int]]:
-        if self.pids_max is not None:
+        if self.pids_max is not None and _said(self._pass_on, "pids"):
             yield "pids.max", self.pids_max
-        if self.memory_max_bytes is not None:
+        if self.memory_max_bytes is not None and _said(self._pass_on, "memory"):
             yield "memory.max", self.memory_max_bytes
             # Without this one the rest would go to swap, and the cap would slow a program down instead.
             yield "memory.swap.max", 0
@@ -213,6 +217,16 @@ class Cgroup:
 
     def _below(self) -> Iterable[Path]:
         return sorted(path for path in self.directory.glob("**/") if path != self.directory)
+
+
+def _said(enable: Callable[[str], None], controller: str) -> bool:
+    """Whether ``controller`` can be had; the log says when it cannot."""
+    try:
+        enable(controller)
+    except OSError as error:
+        log.warning("caps_not_enforced", controller=controller, detail=str(error))
+        return False
+    return True
 
 
 def _is_ours(directory: Path) -> bool:

@@ -118,5 +118,5 @@ def test_caps_that_cannot_be_enforced_cost_nothing_else(root: CgroupRoot, monkey
 
     monkeypatch.setattr(CgroupRoot, "enable", refuse)
     capped = root.with_caps(pids_max=5, memory_max_bytes=None)
-    assert capped == CgroupRoot(root.directory, 5, None)
+    assert capped == CgroupRoot(root.directory)
     assert capped.create("e1") is not None

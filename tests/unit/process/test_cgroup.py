@@ -65,6 +65,7 @@ def test_a_group_is_made_with_caps_where_there_are_controllers(tmp_path: Path, m
         (path / "pids.max").write_text("max")
 
     monkeypatch.setattr(Path, "mkdir", with_pids_controller)
+    (tmp_path / "cgroup.subtree_control").write_text("pids\n")
     group = CgroupRoot(tmp_path, pids_max=100, memory_max_bytes=1 << 30).create("e1")
     assert group is not None
     assert (group.directory / "pids.max").read_text() == "100"
@@ -131,10 +132,21 @@ def test_a_memory_cap_is_not_evaded_by_swap(tmp_path: Path, monkeypatch: pytest.
             (path / name).write_text("max")
 
     monkeypatch.setattr(Path, "mkdir", with_memory_controller)
+    (tmp_path / "cgroup.subtree_control").write_text("memory pids\n")
     group = CgroupRoot(tmp_path, memory_max_bytes=1 << 30).create("e1")
     assert group is not None
     assert (group.directory / "memory.max").read_text() == str(1 << 30)
     assert (group.directory / "memory.swap.max").read_text() == "0"
+
+
+def test_controllers_that_were_taken_back_are_asked_for_again(tmp_path: Path) -> None:
+    control = tmp_path / "cgroup.subtree_control"
+    control.write_text("pids\n")
+    root = CgroupRoot(tmp_path).with_caps(pids_max=100, memory_max_bytes=None)
+    control.write_text("\n")
+    (tmp_path / LEAF).mkdir()
+    assert root.create("e1") is not None
+    assert control.read_text() == "+pids"
 
 
 def test_what_caps_brought_about(tmp_path: Path) -> None:
