@@ -1,39 +1,17 @@
-"""JSON-RPC 2.0 over WebSocket: every command as a method, and events as notifications, on one connection."""
+"""JSON-RPC 2.0 over WebSocket: every command as a method, on one connection."""
 
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import structlog
 from aiohttp import WSMsgType, web
-from pydantic import BaseModel, Field
 
-from teleclaude.errors import (
-    BusyError,
-    ConflictError,
-    InternalError,
-    LimitError,
-    MethodError,
-    NotFoundError,
-    TeleclaudeError,
-)
-from teleclaude.model import Lifetime, is_name
+from teleclaude.errors import ConflictError, InternalError, LimitError, MethodError, TeleclaudeError
 from teleclaude.wire import jsonio
-from teleclaude.wire.base import Command, Reference
-from teleclaude.wire.events import event_object
-from teleclaude.wire.executions import (
-    CancelExecution,
-    ExecutionView,
-    GetExecution,
-    PauseExecution,
-    ResumeExecution,
-    Script,
-    StartExecution,
-)
-from teleclaude.wire.sessions import GetSession
+from teleclaude.wire.base import Command
 from teleclaude_rest import binding
 from teleclaude_rest.errors import StoppingError
 from teleclaude_rest.exchange import Exchange
@@ -46,11 +24,11 @@ from teleclaude_rest.rpc_messages import (
     Id,
     RefusedError,
     failure,
-    notification,
     read_frame,
     refusal,
     success,
 )
+from teleclaude_rest.rpc_own import OWN, READ_ONLY, OwnMethods
 from teleclaude_rest.websocket import (
     AWAY,
     CLOSE_SECONDS,
@@ -68,55 +46,9 @@ from teleclaude_rest.websocket import (
 log = structlog.get_logger(__name__)
 
 MAX_IN_FLIGHT = 100
-MAX_SESSIONS = 1000
-"""Sessions that one subscription may name."""
 
 OUTGOING = 32
 """Messages that wait for the client; whoever has more to say waits too."""
-
-_ENDED = ("completed", "failed", "cancelled", "timed_out", "lost")
-_CONTROLS = {"PAUSE": PauseExecution, "RESUME": ResumeExecution, "CANCEL": CancelExecution}
-
-
-class Subscribe(BaseModel):
-    """Events above ``after``, else from now on; of these sessions, else of all. A second one takes its place."""
-
-    model_config = Command.model_config
-
-    after: Annotated[int, Field(ge=0, lt=2**63)] | None = None
-    sessions: list[Reference] | None = None
-
-
-class Unsubscribe(BaseModel):
-    model_config = Command.model_config
-
-
-class Execute(BaseModel):
-    """``command`` by the shell, for as long as the connection lives; ``timeout`` in seconds."""
-
-    model_config = Command.model_config
-
-    command: Script
-    timeout: Annotated[float, Field(gt=0, le=7 * 24 * 3600, allow_inf_nan=False)] | None = None
-
-
-class Control(BaseModel):
-    """Acts on what ``execute`` started."""
-
-    model_config = Command.model_config
-
-    type: Literal["PAUSE", "RESUME", "CANCEL"]
-
-
-OWN: dict[str, type[BaseModel]] = {
-    "events.subscribe": Subscribe,
-    "events.unsubscribe": Unsubscribe,
-    "execute": Execute,
-    "control": Control,
-}
-"""Methods that are about the connection itself."""
-
-READ_ONLY = ("events.subscribe", "events.unsubscribe")
 
 
 class RpcHandler:
@@ -149,10 +81,7 @@ class _Conversation:
         self._outgoing: asyncio.Queue[object] = asyncio.Queue(OUTGOING)
         self._ids: set[Id] = set()
         self._in_flight = 0
-        self._subscribed: Subscribe | None = None
-        self._execution: str | None = None
-        self._executing = asyncio.Lock()
-        self._subscribing = asyncio.Lock()
+        self._own = OwnMethods(exchange, self._call, self._outgoing.put)
 
     async def run(self) -> None:
         code = DEFECT
@@ -163,13 +92,9 @@ class _Conversation:
         except StoppingError:
             code = AWAY
         finally:
-            await self._tasks.cancel_owner(self._events_owner, CLOSE_SECONDS)
+            await self._own.aclose()
             await self._tasks.cancel_owner(self._owner, CLOSE_SECONDS)
             await close(self._exchange, self._socket, code)
-
-    @property
-    def _events_owner(self) -> str:
-        return f"{self._owner}.events"
 
     async def _read(self) -> int:
         """Take frames until there are no more; answers the code to close with."""
@@ -245,7 +170,7 @@ class _Conversation:
         try:
             if call.method in OWN:
                 options = binding.build(OWN[call.method], call.params, operation=call.method)
-                return success(call.id, await self._own(options))
+                return success(call.id, await self._own.carry_out(options))
             kind = self._table.get(call.method)
             if kind is None:
                 raise MethodError(f"there is no method {call.method[:60]!a}", operation=OPERATION)
@@ -262,78 +187,3 @@ class _Conversation:
     async def _call(self, command: Command[Any]) -> Any:
         with self._exchange.connection.work.current():
             return await self._exchange.surface.hub.call(self._exchange.principal, command)
-
-    async def _own(self, options: BaseModel) -> object:
-        match options:
-            case Subscribe():
-                async with self._subscribing:
-                    return await self._subscribe(options)
-            case Execute():
-                async with self._executing:
-                    return result_object(await self._execute(options))
-            case Control():
-                return result_object(await self._control(options))
-            case _:
-                async with self._subscribing:
-                    await self._tasks.cancel_owner(self._events_owner, CLOSE_SECONDS)
-                self._subscribed = None
-                return {"subscribed": False}
-
-    async def _subscribe(self, options: Subscribe) -> object:
-        if options.sessions is not None and len(options.sessions) > MAX_SESSIONS:
-            raise LimitError(f"name at most {MAX_SESSIONS} sessions, or none for all", operation="events.subscribe")
-        if options != self._subscribed:
-            sessions = None
-            if options.sessions is not None:
-                sessions = frozenset([await self._session_id(name) for name in dict.fromkeys(options.sessions)])
-            await self._tasks.cancel_owner(self._events_owner, CLOSE_SECONDS)
-            begun: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._tasks.spawn(self._relay(options.after, sessions, begun), name="events", owner=self._events_owner)
-            await begun
-            self._subscribed = options
-        return {"subscribed": True}
-
-    async def _session_id(self, reference: str) -> str:
-        if not is_name(reference):
-            return reference
-        return str((await self._call(GetSession(id=reference))).id)
-
-    async def _relay(self, after: int | None, sessions: frozenset[str] | None, begun: asyncio.Future[None]) -> None:
-        hub = self._exchange.surface.hub
-        try:
-            async with hub.follow_events(self._exchange.principal, after, sessions) as events:
-                begun.set_result(None)
-                async for event in events:
-                    await self._outgoing.put(notification("event", event_object(event)))
-        except TeleclaudeError as error:
-            if begun.done():
-                await self._outgoing.put(failure(None, error))
-            else:
-                begun.set_exception(error)
-        finally:
-            self._subscribed = None
-            if not begun.done():
-                begun.cancel()
-
-    async def _execute(self, options: Execute) -> ExecutionView:
-        if self._execution is not None and await self._is_live(self._execution):
-            raise BusyError("the command before still runs; wait for its end or cancel it", operation="execute")
-        timeout_ms = None if options.timeout is None else max(1, math.ceil(options.timeout * 1000))
-        started: ExecutionView = await self._call(
-            StartExecution(script=options.command, timeout_ms=timeout_ms, lifetime=Lifetime.CONNECTION)
-        )
-        self._execution = started.id
-        return started
-
-    async def _is_live(self, execution_id: str) -> bool:
-        try:
-            found: ExecutionView = await self._call(GetExecution(id=execution_id))
-        except NotFoundError:  # it has been dropped, and only what has ended can be
-            return False
-        return found.status not in _ENDED
-
-    async def _control(self, options: Control) -> ExecutionView:
-        if self._execution is None:
-            raise NotFoundError("nothing was started by execute on this connection", operation="control")
-        found: ExecutionView = await self._call(_CONTROLS[options.type](id=self._execution))
-        return found
