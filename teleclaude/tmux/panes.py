@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import secrets
 import signal
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
 
 import structlog
 
 from teleclaude.errors import ConflictError, ExitedError, InvalidError, NotFoundError, TeleclaudeError, UnavailableError
-from teleclaude.model import Cursor, PaneIdentity
+from teleclaude.model import PaneIdentity
 from teleclaude.tasks import process_start_time
 from teleclaude.tmux import info as panes_info
-from teleclaude.tmux import process, rows
+from teleclaude.tmux import process, rows, typist
+from teleclaude.tmux.capture import CapturedScreen, captured, capturing
 from teleclaude.tmux.creation import MAX_SIDE, CreatePane, creation, recording
 from teleclaude.tmux.failures import TmuxError
 from teleclaude.tmux.info import DeadStatus, PaneInfo
@@ -26,20 +22,16 @@ from teleclaude.tmux.line import (
     ANCHOR_NAME,
     Flag,
     Option,
-    TmuxCommand,
     command,
     constant,
-    nested,
     new_name,
     number,
-    pack,
     pane,
-    path,
     session,
     shell_command,
     text,
 )
-from teleclaude.tmux.text import COOKED_LINE_BYTES, Pasted, longest_line, plan, typing
+from teleclaude.tmux.text import COOKED_LINE_BYTES, longest_line, typing
 from teleclaude.tmux.transport import Server, ServerIdentity
 
 log = structlog.get_logger(__name__)
@@ -49,21 +41,6 @@ _STATUS_AT_ONCE = 3
 _STATUS_POLL_SECONDS = 0.002
 _STATUS_POLL_MAX_SECONDS = 0.1
 _RECALL_SECONDS = 0.05
-_SCREEN_FORMAT = (
-    "#{pane_width}|#{pane_height}|#{cursor_x}|#{cursor_y}|#{cursor_flag}|#{alternate_on}|#{=512:pane_title}"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class CapturedScreen:
-    """A pane's visible part, all from one moment. Each of the ``rows`` lines stands alone with its SGR sequences."""
-
-    cols: int
-    rows: int
-    cursor: Cursor
-    alternate: bool
-    title: str
-    ansi_lines: tuple[str, ...]
 
 
 class Panes:
@@ -189,25 +166,17 @@ class Panes:
         With a delay Enter is a write of its own: some programs take a fast one for a line end of the text.
         Raises ``ExitedError`` for a dead pane, ``NotFoundError``, ``InvalidError``, ``TooLargeError``.
         """
-        how = plan(value)
         if longest_line(value) > COOKED_LINE_BYTES:
             await self._refuse_cooked(pane_id)
-        together = submit and submit_delay_ms == 0
-        if isinstance(how, Pasted):
-            await self._paste(pane_id, how.data, submit=together)
-        else:
-            await self._send(pane_id, typing(pane_id, how.data) + ([_enter(pane_id)] if together else []))
-        if submit and not together:
-            await self._server.clock.sleep(submit_delay_ms / 1000)
-            await self._send(pane_id, [_enter(pane_id)])
+        await typist.send_text(self._server, pane_id, value, submit=submit, submit_delay_ms=submit_delay_ms)
 
     async def send_keys(self, pane_id: str, keys: Sequence[str], repeat: int = 1) -> None:
         """Press ``keys`` in order, ``repeat`` times over. Raises as ``send_text`` does."""
-        await self._send(pane_id, pressing(pane_id, keys, repeat))
+        await typist.send(self._server, pane_id, pressing(pane_id, keys, repeat))
 
     async def send_bytes(self, pane_id: str, data: bytes) -> None:
         """What a terminal sent, byte by byte. Raises as ``send_text`` does."""
-        await self._send(pane_id, typing(pane_id, data))
+        await typist.send(self._server, pane_id, typing(pane_id, data))
 
     async def resize(self, pane_id: str, cols: int, rows: int) -> None:
         """Hold the pane's window at this size until the next person attaches. Raises ``NotFoundError``."""
@@ -218,21 +187,8 @@ class Panes:
 
     async def capture(self, pane_id: str) -> CapturedScreen:
         """The visible screen. Raises ``NotFoundError``."""
-        target = Option("t", pane(pane_id))
-        about, content = await self._server.run(
-            command("display-message", Flag("p"), target, constant(_SCREEN_FORMAT)),
-            command("capture-pane", Flag("e"), Flag("p"), Flag("N"), target),
-        )
-        width, height, x, y, visible, alternate, title = about.text.split("|", 6)
-        lines = (*content.lines, *([""] * int(height)))[: int(height)]
-        return CapturedScreen(
-            cols=int(width),
-            rows=int(height),
-            cursor=Cursor(x=int(x), y=int(y), visible=visible == "1"),
-            alternate=alternate == "1",
-            title=title,
-            ansi_lines=tuple(rows.self_contained(lines)),
-        )
+        about, content = await self._server.run(*capturing(pane_id))
+        return captured(about, content)
 
     async def history(self, pane_id: str, lines: int) -> tuple[str, ...]:
         """The screen with up to ``lines`` rows of what scrolled out of it, each with its SGR sequences."""
@@ -295,29 +251,6 @@ class Panes:
         """See ``process.signal_foreground``."""
         await process.signal_foreground(target, sig)
 
-    async def _send(self, pane_id: str, commands: Sequence[TmuxCommand]) -> None:
-        """Run ``commands`` after leaving copy mode, in which keys would be commands of tmux."""
-        replies = await self._server.submit(pack([*_ready(pane_id), *commands]))
-        _refuse_dead(replies[0][0].text)
-
-    async def _paste(self, pane_id: str, data: bytes, *, submit: bool) -> None:
-        buffer = f"teleclaude-{pane_id[1:]}"
-        file = self._server.directory / f"paste-{secrets.token_hex(8)}"
-        try:
-            await asyncio.to_thread(_write_private, file, data)
-            commands = [
-                *_ready(pane_id),
-                command("load-buffer", Option("b", text(buffer)), path(str(file))),
-                _guarded_paste(pane_id, buffer),
-                *([_enter(pane_id)] if submit else []),
-            ]
-            replies = await self._server.submit(pack(commands))
-        except OSError as error:
-            raise UnavailableError(f"the text cannot be handed to tmux: {error}", operation="input") from error
-        finally:
-            await asyncio.to_thread(file.unlink, missing_ok=True)
-        _refuse_dead(replies[0][0].text)
-
     async def _refuse_cooked(self, pane_id: str) -> None:
         info = await self.pane(pane_id)
         if await asyncio.to_thread(process.is_cooked, info.tty):
@@ -335,36 +268,3 @@ class Panes:
                 await self.kill(info.session_id)
         except TeleclaudeError as error:
             log.warning("failed_start_not_removed", session_id=session_id, error=str(error))
-
-
-@lru_cache(maxsize=1024)
-def _ready(pane_id: str) -> tuple[TmuxCommand, ...]:
-    """What goes before all that is typed: made once for a pane, since it stands between a key and its echo."""
-    target = Option("t", pane(pane_id))
-    return (
-        command("display-message", Flag("p"), target, constant("#{pane_dead}")),
-        command("copy-mode", Flag("q"), target),
-    )
-
-
-def _refuse_dead(dead: str) -> None:
-    if dead == "1":
-        raise ExitedError("the pane's process has ended, nothing was typed; restart the session", operation="input")
-
-
-def _enter(pane_id: str) -> TmuxCommand:
-    return command("send-keys", Option("t", pane(pane_id)), text("Enter"))
-
-
-def _guarded_paste(pane_id: str, buffer: str) -> TmuxCommand:
-    """A paste into a dead pane ends tmux 3.3a with every session; nothing runs between the question and the paste."""
-    target = Option("t", pane(pane_id))
-    paste = command("paste-buffer", Flag("d"), Flag("p"), Option("b", text(buffer)), target)
-    drop = command("delete-buffer", Option("b", text(buffer)))
-    return command("if-shell", Flag("F"), target, constant("#{pane_dead}"), nested(drop), nested(paste))
-
-
-def _write_private(file: Path, data: bytes) -> None:
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(data)
