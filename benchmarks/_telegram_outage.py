@@ -24,7 +24,9 @@ from teleclaude.model import Activity, Chunk, Cursor, Kind, Prompt, PromptKind, 
 from teleclaude.tasks import TaskRegistry
 from teleclaude.testing.clock import ManualClock
 from teleclaude.testing.telegram import FakeBotApi
-from teleclaude.wire.sessions import BoundsView, GetSession, ReadOutput, ReadScreen, SessionView, UpdateSession
+from teleclaude.wire.output import ReadOutput
+from teleclaude.wire.screens import ReadScreen
+from teleclaude.wire.sessions import BoundsView, GetSession, SessionView, UpdateSession
 from teleclaude_telegram.api import BotApi
 from teleclaude_telegram.deliver import Deliverer
 from teleclaude_telegram.journal import Journal, Place

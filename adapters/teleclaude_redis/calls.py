@@ -17,7 +17,7 @@ from teleclaude.errors import DeadlineError, IndeterminateError, LimitError, Tel
 from teleclaude.model import Principal
 from teleclaude.wire import remote as wire
 from teleclaude.wire.base import Command
-from teleclaude.wire.sessions import WaitSession
+from teleclaude.wire.waits import WaitSession
 from teleclaude_redis.envelope import MAX_BYTES, MAX_HEADER_BYTES, WINDOW_SECONDS, Envelope, RefusedError
 from teleclaude_redis.keyring import ENVELOPE, MAC, KeyRing
 from teleclaude_redis.keys import Keys

@@ -16,7 +16,8 @@ from teleclaude.api import AdapterContext, KeyUse
 from teleclaude.errors import ConflictError, DeadlineError, InternalError, LimitError, TeleclaudeError, TooLargeError
 from teleclaude.wire import remote as wire
 from teleclaude.wire.base import Command
-from teleclaude.wire.sessions import GetSession, WaitSession
+from teleclaude.wire.sessions import GetSession
+from teleclaude.wire.waits import WaitSession
 from teleclaude_redis.calls import ABANDON, CALL, REPLY
 from teleclaude_redis.envelope import MAX_BYTES, MAX_HEADER_BYTES, Envelope, RefusedError
 from teleclaude_redis.inbox import Entry, Inbox

@@ -11,7 +11,7 @@ from teleclaude.errors import InvalidError
 from teleclaude.events import Event
 from teleclaude.model import Principal
 from teleclaude.wire.base import Command
-from teleclaude.wire.sessions import FollowOutput
+from teleclaude.wire.output import FollowOutput
 from teleclaude_redis.calls import Calls
 from teleclaude_redis.heard import OPERATION, EventReader
 from teleclaude_redis.keyring import KeyRing

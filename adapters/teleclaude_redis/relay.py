@@ -26,8 +26,9 @@ from teleclaude.api import (
 from teleclaude.errors import InvalidError, LimitError, TeleclaudeError
 from teleclaude.model import Chunk, Gap, Principal
 from teleclaude.wire import jsonio
+from teleclaude.wire.output import FollowOutput, ReadOutput
 from teleclaude.wire.remote import encode_plain
-from teleclaude.wire.sessions import FollowOutput, GetSession, ReadOutput
+from teleclaude.wire.sessions import GetSession
 from teleclaude_redis.envelope import EVERYBODY, Envelope
 from teleclaude_redis.keyring import KeyRing
 from teleclaude_redis.keys import Keys

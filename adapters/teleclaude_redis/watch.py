@@ -17,7 +17,7 @@ from teleclaude.clock import Clock
 from teleclaude.errors import GapError, InvalidError, TeleclaudeError, UnavailableError
 from teleclaude.model import Chunk, Gap, Principal
 from teleclaude.wire import jsonio, remote
-from teleclaude.wire.sessions import MAX_READ_BYTES, FollowOutput, ReadOutput
+from teleclaude.wire.output import MAX_READ_BYTES, FollowOutput, ReadOutput
 from teleclaude_redis.calls import Calls
 from teleclaude_redis.envelope import Envelope, RefusedError
 from teleclaude_redis.keyring import KeyRing

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from teleclaude.wire.base import Command
 from teleclaude.wire.executions import ReadRecord, RecordView
-from teleclaude.wire.sessions import MAX_READ_BYTES, ReadOutput
+from teleclaude.wire.output import MAX_READ_BYTES, ReadOutput
 from teleclaude_rest import handlers
 from teleclaude_rest.exchange import Exchange
 

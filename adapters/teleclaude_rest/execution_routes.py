@@ -6,7 +6,7 @@ from typing import cast
 
 from aiohttp import web
 
-from teleclaude.wire import executions, plans, sessions
+from teleclaude.wire import executions, output, plans
 from teleclaude_rest import execution_record, handlers, sse, stream, texts
 from teleclaude_rest.exchange import Exchange
 from teleclaude_rest.route import PREFIX, Media, Route
@@ -75,7 +75,7 @@ EXECUTION_ROUTES: tuple[Route, ...] = (
         handlers.output,
         "Output from an offset",
         (Media(handlers.BYTES), Media("text/plain")),
-        command=sessions.ReadOutput,
+        command=output.ReadOutput,
         query=("stream", "from", "limit", "wait_ms", "format"),
         details=f"{texts.STREAMS}\n\n{texts.OUTPUT}",
         headers=handlers.OFFSETS,
@@ -86,7 +86,7 @@ EXECUTION_ROUTES: tuple[Route, ...] = (
         stream.follow,
         "Output as it comes",
         (Media(sse.MEDIA),),
-        command=sessions.FollowOutput,
+        command=output.FollowOutput,
         query=("stream", "from", "format", "mode"),
         details=f"{texts.STREAMS}\n\n{texts.STREAM}",
         resumes=True,

@@ -10,7 +10,9 @@ from pydantic import BaseModel
 from teleclaude import __version__
 from teleclaude.model import Screen
 from teleclaude.wire.base import Command, View
-from teleclaude.wire.sessions import ReadOutput, ReadScreen, RenderScreen, ScreenView, SessionView
+from teleclaude.wire.output import ReadOutput
+from teleclaude.wire.screens import ReadScreen, RenderScreen, ScreenView
+from teleclaude.wire.sessions import SessionView
 from teleclaude_rest.exchange import Exchange
 from teleclaude_rest.route import PREFIX
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from teleclaude.model import Chunk, Screen
 from teleclaude.wire.base import Command
-from teleclaude.wire.sessions import ScreenView
+from teleclaude.wire.screens import ScreenView
 from teleclaude_rest.route import Route
 
 JSON = "application/json"

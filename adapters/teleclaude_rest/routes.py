@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from teleclaude.wire import audit, places, sessions, tokens
+from teleclaude.wire import audit, output, places, screens, sessions, tokens, waits
 from teleclaude.wire import files as file_wire
 from teleclaude_rest import docs, events, files, handlers, rpc, sse, stream, texts, tty
 from teleclaude_rest.execution_routes import EXECUTION_ROUTES
@@ -13,7 +13,7 @@ from teleclaude_rest.route import Media, Route
 
 SESSION = (Media(handlers.JSON, sessions.SessionView),)
 SCREEN = (
-    Media(handlers.JSON, sessions.ScreenView),
+    Media(handlers.JSON, screens.ScreenView),
     Media("text/plain"),
     Media(handlers.PNG),
 )
@@ -167,7 +167,7 @@ ROUTES: tuple[Route, ...] = (
         handlers.screen,
         "What it shows now",
         SCREEN,
-        command=sessions.ReadScreen,
+        command=screens.ReadScreen,
         options=handlers.ScreenOptions,
     ),
     Route(
@@ -176,7 +176,7 @@ ROUTES: tuple[Route, ...] = (
         handlers.output,
         "Recorded output from an offset",
         (Media(handlers.BYTES), Media("text/plain")),
-        command=sessions.ReadOutput,
+        command=output.ReadOutput,
         query=("from", "limit", "wait_ms", "format"),
         details=texts.OUTPUT,
         headers=handlers.OFFSETS,
@@ -186,8 +186,8 @@ ROUTES: tuple[Route, ...] = (
         "/sessions/{id}/search",
         handlers.call,
         "Lines of its output that hold a text",
-        (Media(handlers.JSON, sessions.SearchReply),),
-        command=sessions.SearchOutput,
+        (Media(handlers.JSON, output.SearchReply),),
+        command=output.SearchOutput,
         query=("text", "regex", "from", "limit"),
         details=texts.SEARCH,
     ),
@@ -197,7 +197,7 @@ ROUTES: tuple[Route, ...] = (
         stream.follow,
         "Output as it comes",
         STREAM,
-        command=sessions.FollowOutput,
+        command=output.FollowOutput,
         query=("from", "format", "mode"),
         details=texts.STREAM,
         resumes=True,
@@ -208,7 +208,7 @@ ROUTES: tuple[Route, ...] = (
         tty.attach,
         "The terminal itself, over WebSocket",
         (),
-        command=sessions.FollowOutput,
+        command=output.FollowOutput,
         query=("from", "mode"),
         status=101,
         websocket=True,
@@ -219,8 +219,8 @@ ROUTES: tuple[Route, ...] = (
         "/sessions/{id}/wait",
         handlers.call,
         "Wait for text, silence or the end",
-        (Media(handlers.JSON, sessions.WaitReply),),
-        command=sessions.WaitSession,
+        (Media(handlers.JSON, waits.WaitReply),),
+        command=waits.WaitSession,
         details=texts.WAIT,
     ),
     Route(

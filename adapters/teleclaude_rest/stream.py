@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from teleclaude.api import OutputExit, OutputFollower, OutputHandedOff
-from teleclaude.wire.sessions import FollowOutput
+from teleclaude.wire.output import FollowOutput
 from teleclaude_rest import frames
 from teleclaude_rest.exchange import Exchange
 from teleclaude_rest.sse import Send, event_stream

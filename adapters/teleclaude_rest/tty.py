@@ -15,7 +15,8 @@ from teleclaude.errors import MalformedError, TeleclaudeError, UnauthenticatedEr
 from teleclaude.model import Chunk, Gap
 from teleclaude.wire import jsonio
 from teleclaude.wire.base import Command
-from teleclaude.wire.sessions import FollowOutput, GetSession, ResizeSession, SendBytes, SessionView
+from teleclaude.wire.output import FollowOutput
+from teleclaude.wire.sessions import GetSession, ResizeSession, SendBytes, SessionView
 from teleclaude_rest import binding, frames
 from teleclaude_rest.errors import StoppingError
 from teleclaude_rest.exchange import Exchange

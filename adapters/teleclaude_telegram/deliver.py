@@ -8,7 +8,7 @@ from functools import partial
 
 import structlog
 
-from teleclaude.wire.sessions import ReadScreen
+from teleclaude.wire.screens import ReadScreen
 from teleclaude_telegram import render
 from teleclaude_telegram.api import BadRequest
 from teleclaude_telegram.finals import Finals

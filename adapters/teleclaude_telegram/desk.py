@@ -11,7 +11,8 @@ import structlog
 
 from teleclaude.errors import InvalidError, StoppingError, TeleclaudeError
 from teleclaude.model import Kind, Principal, PromptKind
-from teleclaude.wire.sessions import GetSession, ReadScreen
+from teleclaude.wire.screens import ReadScreen
+from teleclaude.wire.sessions import GetSession
 from teleclaude_telegram import closing, intake, late
 from teleclaude_telegram.ask import DEFECT, Ask, Tools
 from teleclaude_telegram.commands import COMMANDS, running

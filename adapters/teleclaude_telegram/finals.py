@@ -7,7 +7,8 @@ from typing import Literal
 import structlog
 
 from teleclaude.errors import GapError, TeleclaudeError
-from teleclaude.wire.sessions import ReadOutput, ReadScreen
+from teleclaude.wire.output import ReadOutput
+from teleclaude.wire.screens import ReadScreen
 from teleclaude_telegram import moves, render
 from teleclaude_telegram.journal import Place
 from teleclaude_telegram.keyboards import Button, mint

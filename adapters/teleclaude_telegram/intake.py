@@ -14,7 +14,7 @@ from teleclaude.errors import InvalidError, TooLargeError, UnavailableError
 from teleclaude.model import Role
 from teleclaude.wire.executions import ExecutionView, StartExecution
 from teleclaude.wire.files import PutFile
-from teleclaude.wire.sessions import ReadOutput
+from teleclaude.wire.output import ReadOutput
 from teleclaude_telegram import render
 from teleclaude_telegram.api import ApiError, explain
 from teleclaude_telegram.ask import Ask

@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 from telegram import InlineKeyboardMarkup, InputFile, InputMediaPhoto
 
-from teleclaude.wire.sessions import ReadScreen, RenderScreen
+from teleclaude.wire.screens import ReadScreen, RenderScreen
 from teleclaude_telegram import render
 from teleclaude_telegram.api import BadRequest, ToldToWaitError, retry_after
 from teleclaude_telegram.journal import Place

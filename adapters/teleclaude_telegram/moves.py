@@ -13,7 +13,8 @@ import structlog
 from teleclaude.api import OutputText
 from teleclaude.errors import TeleclaudeError
 from teleclaude.model import Chunk, Gap
-from teleclaude.wire.sessions import FollowOutput, GetSession, SessionView, UpdateSession
+from teleclaude.wire.output import FollowOutput
+from teleclaude.wire.sessions import GetSession, SessionView, UpdateSession
 from teleclaude_telegram.journal import Place
 from teleclaude_telegram.outbox import Outbox
 from teleclaude_telegram.plan import Rank

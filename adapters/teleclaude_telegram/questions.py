@@ -8,7 +8,8 @@ import structlog
 
 from teleclaude.errors import GapError, TeleclaudeError
 from teleclaude.model import Prompt, Screen
-from teleclaude.wire.sessions import ReadOutput, ReadScreen
+from teleclaude.wire.output import ReadOutput
+from teleclaude.wire.screens import ReadScreen
 from teleclaude_telegram import render
 from teleclaude_telegram.journal import Place
 from teleclaude_telegram.keyboards import Button, columns, mint

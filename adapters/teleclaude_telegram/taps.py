@@ -9,7 +9,8 @@ import structlog
 
 from teleclaude.errors import ConflictError, InvalidError, NotFoundError, StoppingError, TeleclaudeError
 from teleclaude.model import Role
-from teleclaude.wire.sessions import GetSession, ReadScreen, SendInput, SendKeys
+from teleclaude.wire.screens import ReadScreen
+from teleclaude.wire.sessions import GetSession, SendInput, SendKeys
 from teleclaude_telegram.api import ApiError, explain
 from teleclaude_telegram.ask import Ask
 from teleclaude_telegram.commands import sessions, showing

@@ -9,7 +9,9 @@ import structlog
 from teleclaude.api import OutputExit, OutputFollower, OutputHandedOff, OutputState, OutputText
 from teleclaude.errors import GapError, NotFoundError, TeleclaudeError
 from teleclaude.model import Chunk, Gap
-from teleclaude.wire.sessions import FollowOutput, GetSession, ReadScreen
+from teleclaude.wire.output import FollowOutput
+from teleclaude.wire.screens import ReadScreen
+from teleclaude.wire.sessions import GetSession
 from teleclaude_telegram import render
 from teleclaude_telegram.journal import Place
 from teleclaude_telegram.moves import Moves

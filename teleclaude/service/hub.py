@@ -38,7 +38,7 @@ from teleclaude.service.tokens import Tokens
 from teleclaude.tasks import TaskRegistry
 from teleclaude.wire.base import Command
 from teleclaude.wire.files import FileView, GetFile, PutFile
-from teleclaude.wire.sessions import FollowOutput
+from teleclaude.wire.output import FollowOutput
 
 log = structlog.get_logger(__name__)
 

@@ -16,7 +16,7 @@ from teleclaude.service.lookup import Found, Lookup
 from teleclaude.service.texts import SharedTexts, TextFollower
 from teleclaude.streams import PTY, Ended, Follower, Mode, Stream, StreamStore, TextDecoder
 from teleclaude.wire.base import Command
-from teleclaude.wire.sessions import FollowOutput, ReadOutput
+from teleclaude.wire.output import FollowOutput, ReadOutput
 
 STDOUT = "stdout"
 

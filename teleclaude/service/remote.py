@@ -25,7 +25,8 @@ from teleclaude.service.texts import TextFollower
 from teleclaude.wire import remote as wire
 from teleclaude.wire.base import Command
 from teleclaude.wire.executions import CancelExecution, GetExecution, ListExecutions, StartExecution
-from teleclaude.wire.sessions import CreateSession, FollowOutput, ListSessions, SessionList, SessionView
+from teleclaude.wire.output import FollowOutput
+from teleclaude.wire.sessions import CreateSession, ListSessions, SessionList, SessionView
 
 log = structlog.get_logger(__name__)
 

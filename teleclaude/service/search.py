@@ -13,7 +13,7 @@ from teleclaude.service.lookup import Lookup
 from teleclaude.service.output import from_offset
 from teleclaude.streams import find_lines, make_finder
 from teleclaude.wire.base import Command
-from teleclaude.wire.sessions import LineView, SearchOutput, SearchReply
+from teleclaude.wire.output import LineView, SearchOutput, SearchReply
 
 PAGE_BYTES = 256 * 1024
 SEARCH_SECONDS = 2.0

@@ -39,6 +39,8 @@ from teleclaude.service.waits import Waits
 from teleclaude.streams import StreamStore
 from teleclaude.tmux import Panes
 from teleclaude.wire.base import Command
+from teleclaude.wire.output import ReadOutput
+from teleclaude.wire.screens import ReadScreen, RenderScreen
 from teleclaude.wire.sessions import (
     CloseSession,
     CreateSession,
@@ -46,9 +48,6 @@ from teleclaude.wire.sessions import (
     InputReply,
     ListSessions,
     OffsetReply,
-    ReadOutput,
-    ReadScreen,
-    RenderScreen,
     ResizeSession,
     RestartSession,
     SendBytes,
@@ -58,8 +57,8 @@ from teleclaude.wire.sessions import (
     SessionView,
     SignalSession,
     UpdateSession,
-    WaitSession,
 )
+from teleclaude.wire.waits import WaitSession
 
 Handler = Callable[[Principal, Any], Awaitable[Any]]
 

@@ -13,7 +13,8 @@ from teleclaude.service.output import Outputs, from_offset
 from teleclaude.service.screens import Screens
 from teleclaude.service.views import Views
 from teleclaude.streams import Match, make_matcher
-from teleclaude.wire.sessions import FollowOutput, MatchView, WaitReply, WaitSession
+from teleclaude.wire.output import FollowOutput
+from teleclaude.wire.waits import MatchView, WaitReply, WaitSession
 
 LOOK_SECONDS = 0.5
 QUIET_SECONDS = 0.3

@@ -54,3 +54,6 @@ Line = Annotated[str, AfterValidator(_encodable), AfterValidator(_no_nul)]
 
 Reference = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_encodable)]
 """An id or a name, or ``computer/name``."""
+
+WaitMs = Annotated[int, Field(ge=0, le=60_000)]
+"""How long an answer may wait for something to happen."""

@@ -20,8 +20,8 @@ from teleclaude.model import (
     StreamTotals,
 )
 from teleclaude.wire.arguments import passable, passable_env
-from teleclaude.wire.base import Command, Line, Reference, Text, View
-from teleclaude.wire.sessions import MAX_TEXT_BYTES, Env, Name, Tag, Tags, WaitMs
+from teleclaude.wire.base import Command, Line, Reference, Text, View, WaitMs
+from teleclaude.wire.sessions import MAX_TEXT_BYTES, Env, Name, Tag, Tags
 
 _OPERATION = "execution.start"
 

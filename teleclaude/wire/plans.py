@@ -8,9 +8,8 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from teleclaude.model import Lifetime, Role
-from teleclaude.wire.base import Command, Reference, View
+from teleclaude.wire.base import Command, Reference, View, WaitMs
 from teleclaude.wire.executions import StartExecution
-from teleclaude.wire.sessions import WaitMs
 
 MAX_STEPS = 1000
 

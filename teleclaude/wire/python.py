@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue
 
 from teleclaude.model import CellSpec, Role
-from teleclaude.wire.base import Command, Reference, Text, View
+from teleclaude.wire.base import Command, Reference, Text, View, WaitMs
 from teleclaude.wire.executions import DurationMs, ExecutionView
-from teleclaude.wire.sessions import Name, Tags, WaitMs
+from teleclaude.wire.sessions import Name, Tags
 
 MAX_CODE_CHARS = 8 << 20
 

@@ -15,7 +15,7 @@ from typing import Annotated, Any, TypeVar, cast, get_args
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from teleclaude.errors import InvalidError, MalformedError, TeleclaudeError, UnavailableError
-from teleclaude.wire import executions, files, handoff, jsonio, python, sessions
+from teleclaude.wire import executions, files, handoff, jsonio, output, python, screens, sessions, waits
 from teleclaude.wire.base import Command
 from teleclaude.wire.problems import error_from, invalid, problem
 
@@ -41,12 +41,12 @@ COMMANDS: Mapping[str, type[Command[Any]]] = _by_operation(
         sessions.SendKeys,
         sessions.SendBytes,
         sessions.ResizeSession,
-        sessions.ReadScreen,
-        sessions.RenderScreen,
-        sessions.ReadOutput,
-        sessions.SearchOutput,
-        sessions.FollowOutput,
-        sessions.WaitSession,
+        screens.ReadScreen,
+        screens.RenderScreen,
+        output.ReadOutput,
+        output.SearchOutput,
+        output.FollowOutput,
+        waits.WaitSession,
         sessions.SignalSession,
         sessions.RestartSession,
         files.ListFiles,

@@ -1,33 +1,18 @@
-"""Commands and views of sessions and their streams."""
+"""Commands and views of sessions: their life, and what is typed into them."""
 
 from __future__ import annotations
 
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from teleclaude.clock import timestamp
-from teleclaude.model import (
-    Activity,
-    Bounds,
-    Chunk,
-    Exit,
-    HandedOff,
-    Kind,
-    Prompt,
-    PromptKind,
-    Role,
-    Screen,
-    Session,
-    is_name,
-)
+from teleclaude.model import Activity, Bounds, Exit, HandedOff, Kind, Role, Session, is_name
 from teleclaude.wire.arguments import passable, passable_env
 from teleclaude.wire.base import Command, Line, Reference, Text, View
 
 MAX_TEXT_BYTES = 1 << 20
-MAX_READ_BYTES = 1 << 20
-DEFAULT_READ_BYTES = 64 << 10
 
 _TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/=-]{0,62}")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -61,7 +46,6 @@ Argument = Annotated[Line, AfterValidator(passable("session.create"))]
 Argv = Annotated[list[Argument], Field(min_length=1, max_length=4096)]
 Columns = Annotated[int, Field(ge=2, le=1000)]
 Rows = Annotated[int, Field(ge=1, le=1000)]
-WaitMs = Annotated[int, Field(ge=0, le=60_000)]
 
 
 class ExitView(View):
@@ -287,201 +271,6 @@ class ResizeSession(Command[SessionView]):
     id: Reference
     cols: Columns
     rows: Rows
-
-
-class CursorView(View):
-    x: int
-    y: int
-    visible: bool
-
-
-class PromptOptionView(View):
-    """``keys`` choose it, as the keys of ``/keys``."""
-
-    label: str
-    keys: list[str]
-    selected: bool
-
-
-class PromptView(View):
-    """What the program asks at the bottom of the screen. ``context`` are the lines above the question; ``fingerprint``
-    is the same as long as the same is asked, so look again before pressing keys for it.
-    """
-
-    kind: PromptKind
-    question: str
-    context: list[str]
-    options: list[PromptOptionView]
-    fingerprint: str
-
-    @classmethod
-    def of(cls, prompt: Prompt) -> PromptView:
-        options = [
-            PromptOptionView(label=option.label, keys=list(option.keys), selected=option.selected)
-            for option in prompt.options
-        ]
-        return cls(
-            kind=prompt.kind,
-            question=prompt.question,
-            context=list(prompt.context),
-            options=options,
-            fingerprint=prompt.fingerprint,
-        )
-
-
-class ScreenView(View):
-    cols: int
-    rows: int
-    cursor: CursorView
-    alternate: bool
-    title: str
-    lines: list[str]
-    offset: int
-    exact: bool
-    prompt: PromptView | None
-
-    @classmethod
-    def of(cls, screen: Screen) -> ScreenView:
-        return cls(
-            cols=screen.cols,
-            rows=screen.rows,
-            cursor=CursorView(x=screen.cursor.x, y=screen.cursor.y, visible=screen.cursor.visible),
-            alternate=screen.alternate,
-            title=screen.title,
-            lines=list(screen.lines),
-            offset=screen.offset,
-            exact=screen.exact,
-            prompt=PromptView.of(screen.prompt) if screen.prompt else None,
-        )
-
-
-class ReadScreen(Command[Screen]):
-    """What the terminal shows. Output followed from ``offset`` skips nothing, and repeats nothing where ``exact``."""
-
-    operation = "session.screen"
-    role = Role.VIEWER
-    mutates = False
-
-    id: Reference
-
-
-class RenderScreen(Command[bytes]):
-    """The screen as a PNG image."""
-
-    operation = "session.screen.png"
-    role = Role.VIEWER
-    mutates = False
-
-    id: Reference
-
-
-class ReadOutput(Command[Chunk]):
-    """Bytes of a stream from an offset; ``format`` text removes escapes and gives the text as UTF-8."""
-
-    operation = "output.read"
-    role = Role.VIEWER
-    mutates = False
-
-    id: Reference
-    stream: Literal["pty", "stdout", "stderr", "order"] | None = None
-    from_: Annotated[int | None, Field(alias="from", ge=-(2**63), lt=2**63)] = None
-    limit: Annotated[int, Field(ge=1, le=MAX_READ_BYTES)] = DEFAULT_READ_BYTES
-    wait_ms: WaitMs = 0
-    format: Literal["raw", "text"] = "raw"
-
-
-class LineView(View):
-    """A line of output: bytes ``[from, to)`` of the stream, and its text, cut where it is very long."""
-
-    from_: Annotated[int, Field(alias="from")]
-    to: int
-    text: str
-
-
-class SearchReply(View):
-    """``next`` is where to go on; null when everything there was has been searched."""
-
-    matches: list[LineView]
-    next: int | None
-
-
-class SearchOutput(Command[SearchReply]):
-    operation = "output.search"
-    role = Role.VIEWER
-    mutates = False
-
-    id: Reference
-    text: Annotated[Text, Field(min_length=1, max_length=8192)] | None = None
-    regex: Annotated[Text, Field(min_length=1, max_length=8192)] | None = None
-    from_: Annotated[int | None, Field(alias="from", ge=-(2**63), lt=2**63)] = None
-    limit: Annotated[int, Field(ge=1, le=1000)] = 100
-
-    @model_validator(mode="after")
-    def _one(self) -> SearchOutput:
-        if (self.text is None) == (self.regex is None):
-            raise ValueError("give text or regex, and not both")
-        return self
-
-
-class FollowOutput(Command[None]):
-    """A live cursor on a stream."""
-
-    operation = "output.follow"
-    role = Role.VIEWER
-    mutates = False
-
-    id: Reference
-    stream: Literal["pty", "stdout", "stderr", "order"] | None = None
-    from_: Annotated[int | None, Field(alias="from", ge=-(2**63), lt=2**63)] = None
-    format: Literal["raw", "text"] = "raw"
-    mode: Literal["lossless", "latest"] = "lossless"
-
-
-def _true(value: object) -> object:
-    # To Python, and so to a Literal, 1 and 1.0 equal True.
-    if value is not True:
-        raise ValueError("exit takes true and nothing else")
-    return value
-
-
-class Until(View):
-    """Exactly one condition of a wait. ``activity`` waits for that activity."""
-
-    model_config = View.model_config | {"strict": True}
-
-    text: Annotated[Text, Field(min_length=1, max_length=8192)] | None = None
-    regex: Annotated[Text, Field(min_length=1, max_length=8192)] | None = None
-    idle_ms: Annotated[int, Field(ge=1, le=86_400_000)] | None = None
-    exit: Annotated[Literal[True], BeforeValidator(_true)] | None = None
-    activity: Activity | None = None
-
-    @model_validator(mode="after")
-    def _one(self) -> Until:
-        if len(self.model_fields_set) != 1 or getattr(self, next(iter(self.model_fields_set))) is None:
-            raise ValueError("until takes exactly one of text, regex, idle_ms, exit, activity")
-        return self
-
-
-class MatchView(View):
-    text: str
-    groups: list[str | None]
-
-
-class WaitReply(View):
-    outcome: Literal["matched", "exited", "timeout"]
-    offset: int
-    match: MatchView | None = None
-
-
-class WaitSession(Command[WaitReply]):
-    operation = "session.wait"
-    role = Role.VIEWER
-    mutates = False
-
-    id: Reference
-    until: Until
-    from_: Annotated[int | None, Field(alias="from", ge=-(2**63), lt=2**63)] = None
-    timeout_ms: Annotated[int, Field(ge=0, le=86_400_000)] = 30_000
 
 
 class SignalSession(Command[SessionView]):

@@ -10,8 +10,9 @@ from typing import Any
 from teleclaude.errors import InvalidError
 from teleclaude.model import Kind
 from teleclaude.wire.executions import ExecutionView, GetExecution, StartExecution
+from teleclaude.wire.output import ReadOutput
 from teleclaude.wire.python import RunCell
-from teleclaude.wire.sessions import CreateSession, GetSession, ListSessions, ReadOutput, SessionView
+from teleclaude.wire.sessions import CreateSession, GetSession, ListSessions, SessionView
 from teleclaude_telegram import render
 from teleclaude_telegram.ask import Ask
 from teleclaude_telegram.commands.showing import send_album, send_spooled

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from teleclaude.errors import ForbiddenError, InvalidError, NotFoundError, TeleclaudeError, TooLargeError
 from teleclaude.model import Role
+from teleclaude.wire.output import ReadOutput
 from teleclaude.wire.places import ListComputers, ListDirectories
-from teleclaude.wire.sessions import GetSession, ListSessions, ReadOutput, SessionView
+from teleclaude.wire.sessions import GetSession, ListSessions, SessionView
 from teleclaude_telegram import render
 from teleclaude_telegram.ask import Ask
 from teleclaude_telegram.journal import Place

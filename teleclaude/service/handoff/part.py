@@ -28,7 +28,7 @@ from teleclaude.streams import StreamStore
 from teleclaude.tmux import Panes
 from teleclaude.wire.base import Command
 from teleclaude.wire.handoff import HandoffSession, TakeSession
-from teleclaude.wire.sessions import WaitSession
+from teleclaude.wire.waits import WaitSession
 
 log = structlog.get_logger(__name__)
 

@@ -16,22 +16,19 @@ from teleclaude.service.remote import NODE, Destination, Remote
 from teleclaude.service.table import SessionTable
 from teleclaude.wire.base import Command
 from teleclaude.wire.handoff import HandoffSession
+from teleclaude.wire.output import ReadOutput, SearchOutput
+from teleclaude.wire.screens import ReadScreen, RenderScreen
 from teleclaude.wire.sessions import (
     CloseSession,
-    ReadOutput,
-    ReadScreen,
-    RenderScreen,
     ResizeSession,
     RestartSession,
-    SearchOutput,
     SendBytes,
     SendInput,
     SendKeys,
     SignalSession,
     UpdateSession,
-    WaitReply,
-    WaitSession,
 )
+from teleclaude.wire.waits import WaitReply, WaitSession
 
 Wait = Callable[[Principal, WaitSession], Awaitable[WaitReply]]
 

@@ -26,6 +26,7 @@ from teleclaude.wire import python as wire
 from teleclaude.wire import sessions as shared
 from teleclaude.wire.base import Command
 from teleclaude.wire.executions import ExecutionView
+from teleclaude.wire.screens import ReadScreen, RenderScreen
 from teleclaude.wire.sessions import SessionView
 
 Handler = Callable[[Principal, Any], Awaitable[Any]]
@@ -37,8 +38,8 @@ _NO_TERMINAL = (
     shared.SendKeys,
     shared.SendBytes,
     shared.ResizeSession,
-    shared.ReadScreen,
-    shared.RenderScreen,
+    ReadScreen,
+    RenderScreen,
 )
 
 

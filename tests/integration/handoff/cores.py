@@ -24,18 +24,9 @@ from teleclaude.tasks import TaskRegistry
 from teleclaude.testing.fabric import Network
 from teleclaude.wire.base import Command
 from teleclaude.wire.handoff import HandoffReply, HandoffSession
-from teleclaude.wire.sessions import (
-    CreateSession,
-    GetSession,
-    InputReply,
-    ListSessions,
-    ReadOutput,
-    SendInput,
-    SessionView,
-    Until,
-    WaitReply,
-    WaitSession,
-)
+from teleclaude.wire.output import ReadOutput
+from teleclaude.wire.sessions import CreateSession, GetSession, InputReply, ListSessions, SendInput, SessionView
+from teleclaude.wire.waits import Until, WaitReply, WaitSession
 from tests.support.tmux import PrivateTmux
 
 R = TypeVar("R")

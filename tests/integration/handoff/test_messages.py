@@ -17,7 +17,9 @@ from teleclaude.model import Principal, Role
 from teleclaude.testing.fabric import Fault, Network
 from teleclaude.wire.base import Command
 from teleclaude.wire.handoff import InquireHandoff, OfferHandoff, TakeSession
-from teleclaude.wire.sessions import CloseSession, ReadOutput, Until, UpdateSession, WaitSession
+from teleclaude.wire.output import ReadOutput
+from teleclaude.wire.sessions import CloseSession, UpdateSession
+from teleclaude.wire.waits import Until, WaitSession
 from tests.integration.handoff.cores import ME, Computer, computer
 from tests.support.wait import eventually
 

@@ -21,7 +21,8 @@ from teleclaude.errors import DeadlineError, IndeterminateError, TeleclaudeError
 from teleclaude.model import Chunk, Principal, Role
 from teleclaude.testing.faultproxy import FaultProxy
 from teleclaude.wire.base import Command
-from teleclaude.wire.sessions import InputReply, ReadOutput, SendInput
+from teleclaude.wire.output import ReadOutput
+from teleclaude.wire.sessions import InputReply, SendInput
 from teleclaude_redis.inbox import Timing
 from tests.support.daemon import Client
 from tests.support.fleet import Fleet, refused, running_fleet, write_key

@@ -19,7 +19,8 @@ from teleclaude.errors import UnavailableError
 from teleclaude.model import Chunk, Principal, Role
 from teleclaude.wire import remote
 from teleclaude.wire.base import Command
-from teleclaude.wire.sessions import GetSession, InputReply, ReadOutput, SendInput
+from teleclaude.wire.output import ReadOutput
+from teleclaude.wire.sessions import GetSession, InputReply, SendInput
 from teleclaude_redis.envelope import Envelope, mac
 from teleclaude_redis.keyring import ENVELOPE, MAC
 from teleclaude_redis.presence import pack

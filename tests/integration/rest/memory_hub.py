@@ -26,6 +26,9 @@ from teleclaude.model import Bounds, Chunk, Cursor, Principal, Running, Screen, 
 from teleclaude.wire import sessions as wire
 from teleclaude.wire.base import Command
 from teleclaude.wire.files import FileView, GetFile, PutFile
+from teleclaude.wire.output import FollowOutput, ReadOutput
+from teleclaude.wire.screens import ReadScreen, RenderScreen
+from teleclaude.wire.waits import WaitReply, WaitSession
 
 MOMENT = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
 MAX_CHUNK = 64 << 10
@@ -183,7 +186,7 @@ class MemoryHub:
 
     @asynccontextmanager
     async def follow_output(self, principal: Principal, request: Command[Any]) -> AsyncIterator[MemoryFollower]:
-        assert isinstance(request, wire.FollowOutput)
+        assert isinstance(request, FollowOutput)
         self.calls.append(request)
         stream = self.streams[self._find(request.id).id]
         offset = stream.offset(request.from_, stream.end)
@@ -298,15 +301,15 @@ class MemoryHub:
     async def _session_resize(self, command: wire.ResizeSession) -> wire.SessionView:
         return self._view(self._find(command.id))
 
-    async def _session_screen(self, command: wire.ReadScreen) -> Screen:
+    async def _session_screen(self, command: ReadScreen) -> Screen:
         end = self.streams[self._find(command.id).id].end
         return Screen(8, 2, Cursor(1, 0, True), False, "t", ("$ ls", "é"), ("\x1b[1m$\x1b[0m ls", "é"), end, True)
 
-    async def _session_screen_png(self, command: wire.RenderScreen) -> bytes:
+    async def _session_screen_png(self, command: RenderScreen) -> bytes:
         self._find(command.id)
         return PNG
 
-    async def _output_read(self, command: wire.ReadOutput) -> Chunk:
+    async def _output_read(self, command: ReadOutput) -> Chunk:
         stream = self.streams[self._find(command.id).id]
         offset = stream.offset(command.from_, stream.start)
         if command.wait_ms and offset >= stream.end:
@@ -320,14 +323,14 @@ class MemoryHub:
                 self.waiting -= 1
         return stream.read(offset, command.limit)
 
-    async def _session_wait(self, command: wire.WaitSession) -> wire.WaitReply:
+    async def _session_wait(self, command: WaitSession) -> WaitReply:
         stream = self.streams[self._find(command.id).id]
         try:
             async with asyncio.timeout(command.timeout_ms / 1000), stream.changed:
                 await stream.changed.wait_for(lambda: stream.exit is not None)
         except TimeoutError:
-            return wire.WaitReply(outcome="timeout", offset=stream.end)
-        return wire.WaitReply(outcome="exited", offset=stream.end)
+            return WaitReply(outcome="timeout", offset=stream.end)
+        return WaitReply(outcome="exited", offset=stream.end)
 
     async def _session_signal(self, command: wire.SignalSession) -> wire.SessionView:
         if command.signal == "NOPE":

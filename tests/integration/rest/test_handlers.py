@@ -13,6 +13,7 @@ from teleclaude.errors import IndeterminateError, LimitError, NoSpaceError
 from teleclaude.model import Principal, Role
 from teleclaude.wire import sessions as wire
 from teleclaude.wire.base import Command
+from teleclaude.wire.waits import WaitSession
 from tests.integration.rest.memory_hub import PNG
 from tests.integration.rest.served import Served, serve
 from tests.support.wait import eventually
@@ -256,7 +257,7 @@ async def test_waits_end_in_words_when_the_adapter_stops(runtime: Path) -> None:
         body = {"until": {"exit": True}, "timeout_ms": 60_000}
         async with asyncio.TaskGroup() as group:
             asked = group.create_task(served.json("POST", "/sessions/build/wait", body))
-            await eventually(lambda: wire.WaitSession in {type(call) for call in served.hub.calls})
+            await eventually(lambda: WaitSession in {type(call) for call in served.hub.calls})
             await served.adapter.__aexit__(None, None, None)
         status, problem = asked.result()
         assert (status, problem["code"]) == (503, "unavailable")

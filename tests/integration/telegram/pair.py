@@ -13,8 +13,8 @@ from typing import Any
 from teleclaude.clock import SystemClock
 from teleclaude.testing.telegram import Chat, FakeBotApi, Message, Topic
 from teleclaude.wire.handoff import HandoffReply, HandoffSession
+from teleclaude.wire.output import ReadOutput
 from teleclaude.wire.places import ListComputers
-from teleclaude.wire.sessions import ReadOutput
 from tests.integration.telegram.stage import OWNER, QUICK, Stage, end_terminals
 from tests.support.fleet import HEARTBEAT_MS, TTL_MS, write_key
 from tests.support.redis import redis_server

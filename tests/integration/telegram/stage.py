@@ -23,7 +23,8 @@ from teleclaude.streams import StreamStore, make_watcher
 from teleclaude.tasks import TaskRegistry
 from teleclaude.testing.telegram import Bot, Budgets, Call, Chat, FakeBotApi, Message, Person, Tap, Topic
 from teleclaude.tmux import TmuxServer
-from teleclaude.wire.sessions import CreateSession, GetSession, ListSessions, ReadScreen, SessionView
+from teleclaude.wire.screens import ReadScreen
+from teleclaude.wire.sessions import CreateSession, GetSession, ListSessions, SessionView
 from teleclaude_redis import RedisAdapter
 from teleclaude_telegram import TelegramAdapter, Timing
 from teleclaude_telegram.plan import Job, Limits, Rank

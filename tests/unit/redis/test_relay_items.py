@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from teleclaude.api import OutputExit, OutputHandedOff, OutputItem, OutputState
 from teleclaude.errors import GapError, InvalidError
 from teleclaude.model import Chunk, Gap, Principal, Role
-from teleclaude.wire.sessions import FollowOutput, ReadOutput
+from teleclaude.wire.output import FollowOutput, ReadOutput
 from teleclaude_redis.envelope import Envelope
 from teleclaude_redis.relay import described, described_item, name_of
 from teleclaude_redis.watch import Lease, RemoteFollower

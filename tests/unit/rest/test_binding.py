@@ -12,6 +12,7 @@ from teleclaude.errors import InvalidError, MalformedError
 from teleclaude.wire import jsonio
 from teleclaude.wire import sessions as wire
 from teleclaude.wire.base import Command
+from teleclaude.wire.output import ReadOutput
 from teleclaude_rest import binding
 from teleclaude_rest.routes import ROUTES
 
@@ -77,7 +78,7 @@ def test_query_values_take_the_types_of_their_fields() -> None:
         "grace_ms": 10,
         "purge": False,
     }
-    assert binding.from_query(wire.ReadOutput, {"from": "-5", "format": "1"}, operation="t") == {
+    assert binding.from_query(ReadOutput, {"from": "-5", "format": "1"}, operation="t") == {
         "from": -5,
         "format": "1",
     }

@@ -17,7 +17,8 @@ from teleclaude.errors import (
 )
 from teleclaude.model import Chunk, Principal, Role
 from teleclaude.testing.fabric import Fault, Network, Said
-from teleclaude.wire.sessions import InputReply, ReadOutput, SendInput
+from teleclaude.wire.output import ReadOutput
+from teleclaude.wire.sessions import InputReply, SendInput
 
 ME = Principal("local", Role.OWNER)
 TYPE = SendInput(id="work", text="x")

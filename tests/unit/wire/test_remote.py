@@ -21,19 +21,11 @@ from teleclaude.model import Chunk, Cursor, Screen
 from teleclaude.wire import jsonio, remote
 from teleclaude.wire.base import Command
 from teleclaude.wire.executions import StartExecution
-from teleclaude.wire.sessions import (
-    MAX_TEXT_BYTES,
-    CreateSession,
-    InputReply,
-    ReadOutput,
-    ReadScreen,
-    RenderScreen,
-    SendBytes,
-    SendInput,
-    Until,
-    WaitSession,
-)
+from teleclaude.wire.output import ReadOutput
+from teleclaude.wire.screens import ReadScreen, RenderScreen
+from teleclaude.wire.sessions import MAX_TEXT_BYTES, CreateSession, InputReply, SendBytes, SendInput
 from teleclaude.wire.tokens import CreateToken
+from teleclaude.wire.waits import Until, WaitSession
 
 COMMANDS: list[Command[Any]] = [
     CreateSession(name="x", command=["a", "b"], env={"K": "v"}, tags=["t"]),

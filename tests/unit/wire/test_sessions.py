@@ -11,15 +11,8 @@ from pydantic import ValidationError
 from teleclaude.model import Bounds, Exit, Exited, HandedOff, Kind, Session, SessionSpec
 from teleclaude.wire.base import Command
 from teleclaude.wire.problems import error_from, invalid, problem
-from teleclaude.wire.sessions import (
-    CreateSession,
-    ResizeSession,
-    SendInput,
-    SendKeys,
-    SessionView,
-    UpdateSession,
-    WaitSession,
-)
+from teleclaude.wire.sessions import CreateSession, ResizeSession, SendInput, SendKeys, SessionView, UpdateSession
+from teleclaude.wire.waits import WaitSession
 
 
 @pytest.mark.parametrize(
