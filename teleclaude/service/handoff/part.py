@@ -11,12 +11,13 @@ from teleclaude.api import TaskPolicy, Tasks
 from teleclaude.clock import Clock
 from teleclaude.errors import TeleclaudeError
 from teleclaude.service.handoff.force import Force
+from teleclaude.service.handoff.intake import Handler, Intake
 from teleclaude.service.handoff.keeper import OWNER, Keeper
 from teleclaude.service.handoff.ownership import Ownerships
 from teleclaude.service.handoff.relay import Relay, Wait
 from teleclaude.service.handoff.source import Source
 from teleclaude.service.handoff.staging import Staging
-from teleclaude.service.handoff.target import Handler, Target
+from teleclaude.service.handoff.target import Target
 from teleclaude.service.lookup import Lookup
 from teleclaude.service.records import Records
 from teleclaude.service.remote import Remote
@@ -80,12 +81,13 @@ class HandoffPart:
             fabric=lambda: remote.fabric,
             clock=clock,
         )
+        self._intake = Intake(keeper=self._keeper, table=table, panes=panes, staging=staging, settings=settings)
         self._target = Target(
             keeper=self._keeper,
             table=table,
             streams=streams,
             terminals=terminals,
-            panes=panes,
+            intake=self._intake,
             staging=staging,
             settings=settings,
             clock=clock,
@@ -109,6 +111,7 @@ class HandoffPart:
             HandoffSession: self._source.handoff,
             TakeSession: self._force.take,
             WaitSession: lambda principal, command: self.relay.wait(principal, command, self._wait),
+            **self._intake.handlers(),
             **self._target.handlers(),
         }
 
@@ -124,7 +127,7 @@ class HandoffPart:
         while True:
             try:
                 await self._target.resume()
-                await self._target.give_up_old()
+                await self._intake.give_up_old()
                 await self._keeper.ownerships.forget_old()
             except TeleclaudeError as error:
                 log.warning("handoffs_not_tidied", error=str(error))
