@@ -130,7 +130,7 @@ class Adoptions:
         for live in self._table:
             if live.session.adopted and live.foreign is None and live.session.pane is None:
                 async with live.lifecycle:
-                    await self._terminals.lose(live, "start_interrupted")
+                    await self._terminals.endings.lose(live, "start_interrupted")
 
     async def run(self) -> None:
         while True:

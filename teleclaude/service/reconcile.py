@@ -91,7 +91,7 @@ class Reconciler:
         info = _pane_of(live.session, infos, panes)
         async with live.lifecycle:
             if info is None:
-                await self._terminals.lose(live, _why_gone(live.session, panes))
+                await self._terminals.endings.lose(live, _why_gone(live.session, panes))
                 return False
             identity = panes.identity(info)
             if isinstance(live.session.state, HandingOff):
@@ -101,9 +101,9 @@ class Reconciler:
                 await self._records.save(live.session, SessionStateChanged("running"))
         await self._recorders.resume(live, info)
         if info.dead:
-            await self._terminals.end(live, identity)
+            await self._terminals.endings.end(live, identity)
         else:
-            await self._terminals.watch(live)
+            await self._terminals.endings.watch(live)
         return True
 
     async def _rebuild(self, by_marker: Mapping[str, PaneInfo], known: set[str]) -> None:
@@ -173,7 +173,7 @@ class Reconciler:
             if info is not None:
                 await self._terminals.arrived(live, self._panes.identity(info))
             elif (self._clock.now() - (live.since or live.session.created_at)).total_seconds() > STARTING_SECONDS:
-                await self._terminals.lose(live, "start_failed")
+                await self._terminals.endings.lose(live, "start_failed")
 
     async def compare(self, live: Live, pane: PaneIdentity, info: PaneInfo | None) -> None:
         """Catch up with what tmux says now (``info``) of the pane that was believed to be there."""
@@ -181,14 +181,14 @@ class Reconciler:
             return
         if info is None or info.dead:
             # end() asks tmux again and finds out whether the pane is dead or gone.
-            await self._terminals.end(live, pane)
+            await self._terminals.endings.end(live, pane)
             return
         if info.pid != pane.pid:
             async with live.lifecycle:
-                await self._terminals.respawned(live, info)
+                await self._terminals.endings.respawned(live, info)
         elif not live.watched:
             await self._recorders.resume(live, info)
-            await self._terminals.watch(live)
+            await self._terminals.endings.watch(live)
         elif not info.piped or self._recorders.ended(live):
             self._recorders.lost(live)
         else:
@@ -207,7 +207,7 @@ class Reconciler:
             try:
                 async with live.lifecycle:
                     if not live.ended.is_set() and self._table.find(live.id) is live:
-                        await self._terminals.lose(live, "tmux_server_gone")
+                        await self._terminals.endings.lose(live, "tmux_server_gone")
             except TeleclaudeError as error:
                 # The others are gone too; this one is found out by the sweep.
                 log.warning("session_not_lost_yet", session_id=live.id, error=str(error))

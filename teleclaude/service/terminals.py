@@ -1,4 +1,4 @@
-"""The life of a terminal session: start, end, restart, close."""
+"""Starting, restarting and closing terminal sessions."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import shutil
 import signal
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import structlog
 
 from teleclaude.api import Tasks
-from teleclaude.clock import Clock, timestamp
+from teleclaude.clock import Clock
 from teleclaude.errors import BusyError, IndeterminateError, TeleclaudeError, UnavailableError
-from teleclaude.events import SessionExited, SessionStateChanged
+from teleclaude.events import SessionStateChanged
 from teleclaude.model import Exit, Exited, HandingOff, Lost, PaneIdentity, Running, SessionSpec, Starting
+from teleclaude.service.endings import Endings
 from teleclaude.service.hangup import kill_session, signal_session
 from teleclaude.service.recorders import Recorders
 from teleclaude.service.records import Records
@@ -25,23 +25,19 @@ from teleclaude.service.screens import Screens
 from teleclaude.service.settings import Settings
 from teleclaude.service.table import Live, SessionTable
 from teleclaude.streams import StreamStore
-from teleclaude.tasks import watch_process
-from teleclaude.tmux import CreatePane, DeadStatus, PaneInfo, Panes
+from teleclaude.tmux import CreatePane, Panes
 
 log = structlog.get_logger(__name__)
 
-OWNER = "terminals"
 CLOSE_GRACE_MS = 1000
 START_SECONDS = 10.0
 END_SECONDS = 5.0
 DETACHED = "detached"
 HANGUP = (signal.SIGHUP, signal.SIGCONT)
-OBSERVED = ("exited", "signal", "unknown")
-"""Reasons of ends that were seen, as against those of sessions that vanished."""
 
 
 class Terminals:
-    """Starts panes and follows each to its end. One object for all terminal sessions of this computer."""
+    """One object for all terminal sessions of this computer. ``endings`` follows each to its end."""
 
     def __init__(
         self,
@@ -57,14 +53,15 @@ class Terminals:
         clock: Clock,
         scratch: Path,
     ) -> None:
+        self.endings = Endings(
+            table=table, records=records, panes=panes, recorders=recorders, screens=screens, tasks=tasks, clock=clock
+        )
         self._table = table
         self._records = records
         self._panes = panes
         self._streams = streams
         self._recorders = recorders
-        self._screens = screens
         self._settings = settings
-        self._tasks = tasks
         self._clock = clock
         self._scratch = scratch
 
@@ -134,7 +131,7 @@ class Terminals:
         except asyncio.CancelledError:
             raise
         except BaseException:
-            await self._let_go(live, pane)
+            await self.endings.let_go(live, pane)
             raise
 
     async def _record(self, live: Live, pane_id: str) -> None:
@@ -145,97 +142,7 @@ class Terminals:
     async def arrived(self, live: Live, pane: PaneIdentity) -> None:
         """The session runs in ``pane``: write it down and watch it."""
         await self._change(live, Running(pane))
-        await self.watch(live)
-
-    async def watch(self, live: Live) -> None:
-        """Learn of the end of the pane's process and of its recorder."""
-        pane = live.session.pane
-        if pane is None:
-            return
-        live.unwatch()
-        live.process = watch_process(pane.pid, pane.pid_start)
-        live.process.on_exit(partial(self._process_ended, live, pane))
-        await self._recorders.watch(live)
-
-    def _process_ended(self, live: Live, pane: PaneIdentity) -> None:
-        self._tasks.spawn(self._end_if_told(live, pane), name=f"end {live.id}", owner=OWNER)
-
-    async def _end_if_told(self, live: Live, pane: PaneIdentity) -> None:
-        try:
-            await self.end(live, pane)
-        except TeleclaudeError as error:
-            # tmux does not answer or is gone: the sweep, or the news of its end, goes on from here.
-            log.info("end_not_told_yet", session_id=live.id, error=str(error))
-
-    async def end(self, live: Live, pane: PaneIdentity) -> None:
-        """Take down how the pane ended, keep its last screen, let the recorder finish, then let go of the pane."""
-        async with live.lifecycle:
-            if live.session.pane != pane:
-                return
-            panes = live.panes(self._panes)
-            if panes.server_identity not in (None, (pane.server_pid, pane.server_start)):
-                await self.lose(live, "tmux_server_gone")
-                return
-            now = await panes.find(pane.pane_id)
-            if now is not None and not now.dead and now.pid != pane.pid:
-                await self.respawned(live, now)
-                return
-            dead = None if now is None else await panes.status_of_dead(pane.pane_id, now)
-            if dead is None:
-                await self.lose(live, "tmux_session_gone")
-                return
-            await self._screens.keep_last(live)
-            exit_ = Exit(
-                code=dead.code,
-                signal=dead.signal,
-                at=dead.at or self._clock.now(),
-                reason=live.closing or _reason(dead),
-            )
-            live.session = replace(live.session, ending=exit_)
-            await self._records.save(live.session)
-            # Only with the pane gone does the recorder get the end of its input.
-            await self._let_go(live, pane)
-            await self._recorders.finish(live)
-            if isinstance(live.session.state, HandingOff):
-                await self._keep_released(live, exit_)
-            else:
-                await self._finish(live, Exited(exit_))
-
-    async def respawned(self, live: Live, info: PaneInfo) -> None:
-        """Somebody started another process in the pane by hand: same session. Called with ``live.lifecycle`` held."""
-        log.warning("pane_respawned_by_hand", session_id=live.id, pid=info.pid)
-        identity = live.panes(self._panes).identity(info)
-        state = live.session.state
-        pane = replace(state, pane=identity) if isinstance(state, HandingOff) else Running(identity)
-        live.session = replace(live.session, state=pane)
-        await self._records.save(live.session)
-        await self.watch(live)
-
-    async def lose(self, live: Live, reason: str) -> None:
-        """Its pane is gone; how it ended is told if it was seen. Called with ``live.lifecycle`` held."""
-        await self._recorders.finish(live)
-        if isinstance(live.session.state, HandingOff):
-            gone = Exit(code=None, signal=None, at=self._clock.now(), reason=reason)
-            await self._keep_released(live, live.session.ending or gone)
-            return
-        if live.session.ending is not None:
-            await self._finish(live, Exited(live.session.ending))
-            return
-        log.warning("session_lost", session_id=live.id, reason=reason)
-        await self._finish(live, Lost(Exit(code=None, signal=None, at=self._clock.now(), reason=reason)))
-
-    async def _keep_released(self, live: Live, exit_: Exit) -> None:
-        """Its process ended while another computer was asked to take it: that one's answer decides what it becomes."""
-        assert isinstance(live.session.state, HandingOff)
-        live.unwatch()
-        live.session = replace(live.session, state=replace(live.session.state, pane=None), ending=exit_)
-        await self._records.save(live.session)
-
-    async def finish_kept(self, live: Live) -> None:
-        """It stays here, but its process has ended meanwhile. Called with ``live.lifecycle`` held."""
-        exit_ = live.session.ending
-        assert exit_ is not None
-        await self._finish(live, Exited(exit_) if exit_.reason in OBSERVED else Lost(exit_))
+        await self.endings.watch(live)
 
     async def start_carried(self, live: Live) -> None:
         """Start the command of a session that came from another computer: it holds its slot, and is on record as
@@ -250,7 +157,7 @@ class Terminals:
                 raise
             except TeleclaudeError:
                 await self._recorders.discard_unstarted(live)
-                await self._finish(live, Lost(Exit(None, None, self._clock.now(), "start_failed")))
+                await self.endings.finish(live, Lost(Exit(None, None, self._clock.now(), "start_failed")))
                 raise
 
     async def leave(self, live: Live, pane: PaneIdentity | None) -> None:
@@ -263,7 +170,7 @@ class Terminals:
             if live.process is not None:
                 await live.process.wait(CLOSE_GRACE_MS / 1000)
             await asyncio.to_thread(kill_session, pane.pid, pane.pid_start)
-            await self._let_go(live, pane)
+            await self.endings.let_go(live, pane)
         live.unwatch()
         await self._recorders.finish(live)
         await live.stream.cut()
@@ -282,36 +189,6 @@ class Terminals:
         stream = self._streams.get(session_id)
         if await stream.recorder_ended(END_SECONDS):
             await stream.cut()
-
-    async def _finish(self, live: Live, state: Exited | Lost) -> None:
-        session = replace(live.session.moved_to(state), ending=None)
-        exit_ = state.exit
-        fact = SessionExited(
-            state=state.name,
-            code=exit_.code,
-            signal=exit_.signal,
-            at=timestamp(exit_.at) if exit_.at else None,
-            reason=exit_.reason,
-            offset=live.stream.bounds().end,
-        )
-        await self._records.save(session, SessionStateChanged(state.name), fact)
-        live.session = session
-        live.unwatch()
-        self._table.remove(live)
-        live.ended.set()
-        live.tell()
-        log.info("session_ended", session_id=live.id, state=state.name, code=exit_.code, signal=exit_.signal)
-
-    async def _let_go(self, live: Live, pane: PaneIdentity) -> None:
-        """Remove a pane of ours, and nothing that somebody put beside it; give one of the user's back."""
-        try:
-            if live.session.adopted:
-                await live.panes(self._panes).release(pane.pane_id)
-            else:
-                await self._panes.kill_pane(pane.pane_id)
-        except TeleclaudeError as error:
-            # The record is durable; the sweep removes a corpse that stays.
-            log.warning("pane_not_removed", pane=pane.pane_id, error=str(error))
 
     async def close(self, live: Live, grace_ms: int | None, reason: str = "closed") -> None:
         """End the session: hang up, then kill what is left after ``grace_ms``. Returns once the end is recorded.
@@ -363,9 +240,9 @@ class Terminals:
                 return
             live.closing = DETACHED
             live.unwatch_recorder()
-            await self._let_go(live, pane)
+            await self.endings.let_go(live, pane)
             await self._recorders.finish(live)
-            await self._finish(live, Exited(Exit(code=None, signal=None, at=self._clock.now(), reason=DETACHED)))
+            await self.endings.finish(live, Exited(Exit(code=None, signal=None, at=self._clock.now(), reason=DETACHED)))
 
     async def _change(self, live: Live, state: Starting | Running) -> None:
         session = live.session.moved_to(state)
@@ -392,12 +269,6 @@ class Terminals:
 def _make_private(directory: Path) -> None:
     directory.parent.mkdir(mode=0o700, exist_ok=True)
     directory.mkdir(mode=0o700, exist_ok=True)
-
-
-def _reason(dead: DeadStatus) -> str:
-    if dead.signal is not None:
-        return "signal"
-    return "exited" if dead.code is not None else "unknown"
 
 
 async def _set_within(event: asyncio.Event, seconds: float) -> bool:

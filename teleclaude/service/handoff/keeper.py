@@ -236,7 +236,7 @@ class Keeper:
             live.session = session
             live.stream.thaw()
             if pane is None:
-                await self._terminals.finish_kept(live)
+                await self._terminals.endings.finish_kept(live)
             live.tell()
         log.info("session_kept", session_id=session_id, computer=other, epoch=claim.epoch)
         self._settle(session_id, Outcome(False, claim.epoch, other, self._reasons.get(session_id, "")))
@@ -270,7 +270,7 @@ class Keeper:
             live = self._table.find(session_id)
             if live is not None and live.is_released and ownership.row.released is None:
                 async with live.lifecycle:
-                    await self._terminals.finish_kept(live)
+                    await self._terminals.endings.finish_kept(live)
 
     async def _clear_up(self, session_id: str) -> None:
         while True:
