@@ -75,7 +75,7 @@ class Keeper:
         try:
             await self._records.insert(execution, fact)
         except BaseException:
-            await self._streams.delete(execution.id)
+            self._records.withdraw(execution)
             raise
         self._table.insert(live)
         return live

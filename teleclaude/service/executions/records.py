@@ -105,6 +105,16 @@ class ExecutionRecords:
 
         self._bus.publish(await self._database.write(write, frees=True))
 
+    def withdraw(self, execution: Execution) -> None:
+        """Undo an ``insert`` that failed, and may still be done: after it, without waiting."""
+        now = self._clock.now()
+
+        def write(connection: sqlite3.Connection) -> list[Event]:
+            was_there = executions.delete(connection, execution.id)
+            return _append(connection, execution, (ExecutionDeleted(),), now) if was_there else []
+
+        self._database.write_soon(write, self._bus.publish, synced=False)
+
     async def forget(self, execution_id: str) -> None:
         """Drop a row that cannot be read."""
         await self._database.write(lambda connection: executions.delete(connection, execution_id), frees=True)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ import pytest
 
 from teleclaude.bus import Bus
 from teleclaude.clock import SystemClock
+from teleclaude.errors import IndeterminateError
 from teleclaude.model import (
     CompletedState,
     Ending,
@@ -25,7 +27,7 @@ from teleclaude.service.executions.commands import Commands
 from teleclaude.service.executions.keeper import OWNER, Keeper
 from teleclaude.service.executions.live import ExecutionTable
 from teleclaude.service.executions.records import ExecutionRecords
-from teleclaude.store import Database, EventLog
+from teleclaude.store import Database, EventLog, db
 from teleclaude.streams import StreamStore, make_watcher
 from teleclaude.tasks import TaskRegistry
 
@@ -38,6 +40,7 @@ class Parts:
     table: ExecutionTable
     records: ExecutionRecords
     tasks: TaskRegistry
+    database: Database
 
 
 @pytest.fixture
@@ -51,7 +54,7 @@ async def parts(tmp_path: Path) -> AsyncIterator[Parts]:
         )
         table, records = ExecutionTable(), ExecutionRecords(database, Bus(EventLog(database)), CLOCK)
         keeper = Keeper(table=table, records=records, streams=streams, tasks=tasks, clock=CLOCK)
-        yield Parts(keeper, table, records, tasks)
+        yield Parts(keeper, table, records, tasks, database)
 
 
 async def test_the_end_of_a_deleted_one_is_not_waited_for(parts: Parts) -> None:
@@ -65,6 +68,21 @@ async def test_the_end_of_a_deleted_one_is_not_waited_for(parts: Parts) -> None:
     assert live.ended.is_set()
     assert parts.table.find("a") is None
     assert await parts.tasks.settle_owner(OWNER, 1.0) == []
+
+
+async def test_one_whose_record_came_too_late_is_withdrawn(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(db, "DEADLINE_SECONDS", 0.1)
+    disk = threading.Event()
+    parts.database.write_soon(lambda _connection: disk.wait(5))
+    spec = ExecutionSpec(argv=("true",), cwd="/")
+    execution = Execution(id="a", computer="here", spec=spec, state=QueuedState(), created_at=CLOCK.now(), owner="o")
+    with pytest.raises(IndeterminateError):
+        await parts.keeper.open(execution)
+    disk.set()
+    monkeypatch.undo()
+    await parts.database.flush()
+    assert await parts.records.get("a") is None
+    assert parts.table.find("a") is None
 
 
 async def test_b11_a_fault_while_it_is_started_is_its_end(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
