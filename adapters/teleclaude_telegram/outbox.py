@@ -130,9 +130,9 @@ class Outbox:
         self.plan.add(Job(topic, rank, doc, key=key, ready=now + delay), now)
         self._wake.set()
 
-    def sign(self, topic: str) -> None:
+    def sign(self, topic: str, delay: float = SIGN_SECONDS) -> None:
         """A topic is to look in the list as its session is, once there is room for that."""
-        self.show(topic, {"do": "title"}, key=f"title:{topic}", delay=SIGN_SECONDS, rank=Rank.SIGN)
+        self.show(topic, {"do": "title"}, key=f"title:{topic}", delay=delay, rank=Rank.SIGN)
 
     async def spend(self, messages: int = 1) -> None:
         """A call that counts is about to be made."""

@@ -178,7 +178,7 @@ class Turns:
         text, failed = render.ended(session)
         doc = {"do": "say", "text": text.body, "silent": not failed}
         await self._outbox.say(place.session_id, Rank.FINAL, doc, key=f"ended:{place.session_id}")
-        self._outbox.sign(place.session_id)
+        self._outbox.sign(place.session_id, delay=0)
         await self._outbox.say(
             place.session_id, Rank.FINAL, {"do": "close"}, key=f"close:{place.session_id}", last=True
         )
