@@ -100,12 +100,19 @@ class Ask:
         if rows:
             own = [[replace(button, deed={**button.deed, "by": self.principal.name}) for button in row] for row in rows]
             doc["keyboard"] = await mint(room.journal, own, now=room.now())
-        if self.place is None:
-            doc["thread"] = self.thread
         doc |= also or {}
-        await self.tools.outbox.say(
-            "" if self.place is None else self.place.session_id, rank, doc, key=key, delay=delay
-        )
+        await self.say(doc, rank, key=key, delay=delay)
+
+    async def say(self, doc: dict[str, Any], rank: Rank, *, key: str | None = None, delay: float = 0.0) -> None:
+        """Queue it for where it was asked: its session's place, or what is left of that once the session is gone."""
+        topic, place = "", self.place
+        if place is None:
+            doc["thread"] = self.thread
+        elif self.tools.room.place(place.session_id) is place:
+            topic = place.session_id
+        else:
+            doc["thread"] = place.thread
+        await self.tools.outbox.say(topic, rank, doc, key=key, delay=delay)
 
     async def beside(self, kind: str, name: str, **doc: Any) -> None:
         """Do what takes long beside everything else, and after a restart again; what goes wrong is said."""

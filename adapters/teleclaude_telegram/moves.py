@@ -91,7 +91,7 @@ class Moves:
         if session.epoch > 1:
             said = session.output.end if offset is None else offset
         place = Place(session.id, session.name, thread=self.thread_of(session), said=said)
-        await self._room.keep(place)
+        await self._room.add(place)
         return place
 
     async def back(self, place: Place, session: SessionView, offset: int | None) -> None:

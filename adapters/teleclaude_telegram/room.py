@@ -161,12 +161,18 @@ class Room:
         left = [place for place in self.places.values() if place.left and place.thread == thread]
         return max(left, key=lambda place: place.left_at) if left and self.at(thread) is None else None
 
+    async def add(self, place: Place) -> None:
+        """From now on the session has a place."""
+        self.places[place.session_id] = place
+        await self.keep(place)
+
     async def keep(self, place: Place) -> None:
-        """Write it down, after it was changed."""
+        """Write it down, after it was changed. One that was dropped meanwhile stays so."""
+        if self.places.get(place.session_id) is not place:
+            return
         for thread in [thread for thread, owner in self._threads.items() if owner == place.session_id]:
             if thread != place.thread or place.left:
                 del self._threads[thread]
-        self.places[place.session_id] = place
         if place.thread is not None and not place.left:
             self._threads[place.thread] = place.session_id
         await self.journal.keep(place)

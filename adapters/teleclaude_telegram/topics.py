@@ -64,7 +64,7 @@ class Topics:
             self._room.icons = {}
             return False
         if place is None:
-            raise error
+            return _elsewhere(job, error)
         if "topic_closed" in text and place.thread is not None:
             await self.reopen(job, place)
             session = await self._room.hub.call(SELF, GetSession(id=place.session_id))
@@ -149,3 +149,12 @@ class Topics:
 def _is_unchanged(error: BadRequest) -> bool:
     """Whether it is as it was to be: the other bot of the group has done it, or we did and never heard so."""
     return "not modified" in str(error).lower().replace("_", " ")
+
+
+def _elsewhere(job: Job, error: BadRequest) -> bool:
+    """The session is gone and its topic closed or deleted: what was still to be said there goes to the general one."""
+    gone = any(sign in str(error).lower() for sign in ("topic_closed", "thread not found", "topic_deleted"))
+    if not gone or job.doc.get("thread") is None or job.doc["do"] == "close":
+        raise error
+    job.doc["thread"] = None
+    return False

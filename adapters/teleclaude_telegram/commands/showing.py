@@ -114,9 +114,7 @@ async def send_spooled(ask: Ask, data: bytes, name: str, *, photo: bool = False,
 
 
 async def _send(ask: Ask, doc: dict[str, object]) -> None:
-    if ask.place is None:
-        doc["thread"] = ask.thread
-    await ask.tools.outbox.say("" if ask.place is None else ask.place.session_id, Rank.REPLY, doc)
+    await ask.say(doc, Rank.REPLY)
 
 
 async def get(ask: Ask) -> None:

@@ -6,7 +6,7 @@ import stat
 from pathlib import Path
 
 from teleclaude.testing.telegram import Message, Topic
-from teleclaude.wire.sessions import CreateSession, SendInput, UpdateSession
+from teleclaude.wire.sessions import CloseSession, CreateSession, SendInput, UpdateSession
 from teleclaude_telegram.commands import TABLE
 from tests.integration.telegram.stage import OWNER, Stage, stage
 from tests.support.wait import eventually
@@ -227,3 +227,23 @@ async def test_a_tag_takes_no_topic_from_the_session_that_lives_in_it(room: Stag
         return (await room.session("victim")).tags == ["mine", mark]
 
     await eventually(marked_again, timeout=10)
+
+
+async def test_what_people_say_to_each_other_is_hinted_at_once(room: Stage) -> None:
+    for _ in range(3):
+        await room.ann.says("good morning", chat=room.group)
+    await room.worked_off()
+    assert len(await room.fake.until(lambda: room.fake.messages("/new NAME begins a session"))) == 1
+
+
+async def test_the_result_of_a_command_is_said_when_its_session_is_gone(room: Stage) -> None:
+    topic = await room.new("brief", ["cat"])
+    await room.ann.says("/run while [ ! -e go ]; do sleep 0.05; done; echo result $((40+2))", topic=topic)
+    await room.worked_off()
+    await room.hub.call(OWNER, CloseSession(id="brief", purge=True))
+    await room.fake.until(lambda: topic.closed, 10)
+    (room.work / "go").touch()
+    result = await room.said("result 42")
+    assert result.thread_id == room.group.general.id
+    assert topic.closed
+    assert not room.adapter._room.places

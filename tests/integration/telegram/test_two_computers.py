@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from teleclaude.wire.sessions import SendInput
+from teleclaude.wire.sessions import CreateSession, SendInput
 from tests.integration.telegram.pair import SAYS_ALL, Pair, two_computers
 from tests.integration.telegram.stage import OWNER
 from tests.support.wait import eventually
@@ -155,3 +155,59 @@ async def test_a_move_that_the_bots_slept_through(pair: Pair) -> None:
     await pair.worked_off()
     assert (await pair.printed(south, "slept")).count("<afterwards>") == 1
     assert len(pair.of(north, topic=topic)) == 3
+
+
+async def test_g15_run_and_py_asked_of_the_other_bot_run_where_the_session_is(pair: Pair) -> None:
+    """Whoever is asked by name answers; what runs, runs on the computer of the topic."""
+    north, south, ann = pair.north, pair.south, pair.north.ann
+    topic = await south.new("far", ["cat"])
+    us, them = north.bot.user.username, south.bot.user.username
+    mark = f"telegram:{-pair.group.id}:{topic.id}"
+
+    async def marked() -> bool:
+        return mark in (await south.session("far")).tags
+
+    await eventually(marked, timeout=10)
+    await ann.says(f"/run@{us} pwd; touch was-here", topic=topic)
+    await pair.says(north, str(south.work), topic)
+    assert (south.work / "was-here").exists()
+    assert not (north.work / "was-here").exists()
+    await ann.says(f"/py@{us} x = 40", topic=topic)
+    await ann.says(f"/py@{us} import os; print(os.getcwd()); x + 2", topic=topic)
+    await pair.says(north, f"{south.work}\n42", topic)
+    assert await north.sessions() == []
+    assert sorted(await south.sessions()) == ["far", "py"]
+    await ann.says(f"/cancel@{us}", topic=topic)
+    await pair.says(north, "this topic is another computer's", topic)
+    await ann.says(f"/new@{them} other", chat=pair.group)
+    await pair.fake.until(lambda: pair.fake.topic("other"), 10)
+    assert "other" in await south.sessions()
+    nobodys = await ann.creates_topic("talk", chat=pair.group)
+    await ann.says(f"/run@{us} touch nowhere", topic=nobodys)
+    await pair.says(north, "no session of a computer", nobodys)
+    await ann.says("hello everybody", topic=nobodys)
+    await pair.worked_off()
+    assert not pair.of(south, topic=nobodys)
+    assert len(pair.of(north, topic=nobodys)) == 1
+    assert not list(north.home.rglob("nowhere")) + list(south.home.rglob("nowhere"))
+
+
+async def test_a_handoff_in_private_chats_says_where_the_session_went() -> None:
+    async with two_computers(private=True) as pair:
+        north, south, ann = pair.north, pair.south, pair.north.ann
+        await north.hub.call(OWNER, CreateSession(name="mine", cwd=str(north.work)))
+        await eventually(lambda: north.adapter._room.current is not None, timeout=10)
+        await ann.says("/handoff south", chat=north.group)
+        await pair.says(north, "It lives on south now")
+        assert north.adapter._room.current is None
+        await ann.says("not for mine", chat=north.group)
+        await pair.says(north, "/new NAME begins a session")
+        await ann.says("echo $((40+2)) there", chat=south.group)
+        await pair.says(south, "42 there")
+        await ann.says("/handoff nowhere", chat=south.group)
+        await pair.says(south, "there is no computer nowhere")
+        await ann.says("/handoff north", chat=south.group)
+        await pair.says(south, "It lives on north now")
+        await ann.says("echo $((40+3)) back", chat=north.group)
+        await pair.says(north, "43 back")
+        assert "not for mine" not in await pair.printed(north, "mine")
