@@ -93,8 +93,8 @@ async def test_told_to_wait_it_keeps_silent_over_a_restart(room: Stage) -> None:
 
 
 async def test_a_bot_that_may_not_make_topics_says_it_all_the_same(room: Stage) -> None:
-    await room.worked_off()
     room.fake.demote_bot(room.group)
+    await room.worked_off()
     ask = "printf 'Overwrite notes.txt? [y/N] '; read it; echo you said $it; exec cat"
     await room.hub.call(OWNER, CreateSession(name="homeless", command=ask))
     question = await room.button("Yes")
