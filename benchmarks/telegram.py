@@ -27,7 +27,7 @@ from tests.integration.telegram.stage import OWNER, Stage, stage
 
 SESSIONS = 20
 MINUTES = 10.0
-SPEED = 5.0
+SPEED = 3.0
 DRAIN_SECONDS = 300.0
 FIRST_APPROVAL = 3.0
 APPROVAL_EVERY = 20.0
@@ -143,7 +143,7 @@ class Play:
         for call in self.room.fake.calls("sendMessage", ok=True):
             text = str(call.params.get("text", ""))
             if "Approval " in text and "reply_markup" in call.params:
-                number = int(text.rsplit("Approval ", 1)[1].split("?", maxsplit=1)[0])
+                number = int(text.split("Approval ", 1)[1].split("?", maxsplit=1)[0])
                 there.setdefault(number, call.at_ms / 1000 - self.clock.began)
         asked = [line.split() for line in (self.room.work / "asked").read_text().splitlines()]
         times = [(int(number), self.clock.at(float(wall))) for number, wall in asked]

@@ -179,6 +179,8 @@ class Outbox:
             rest = await self._try(job, lambda: step(job))
         finally:
             if rest is None:
+                if self._called:
+                    self.plan.answered(self._clock.monotonic())
                 self._attempted(job)
         if rest is not None:
             self._tasks.spawn(self._beside(job, rest), name="upload", owner=UPLOADS)

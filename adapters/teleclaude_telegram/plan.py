@@ -148,6 +148,14 @@ class Plan:
         """A call was made; refused ones count, too."""
         self._used.extend([now] * messages)
 
+    def answered(self, now: float) -> None:
+        """The last call is over: it may have reached the server, and been counted there, as late as now."""
+        last, count = (self._used[-1], self._used.count(self._used[-1])) if self._used else (now, 0)
+        if last < now:
+            for _ in range(count):
+                self._used.pop()
+            self._used.extend([now] * count)
+
     def pause(self, until: float) -> None:
         """Say nothing at all before ``until``: the server asked for it."""
         self._paused = max(self._paused, until)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass, field
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -258,3 +259,13 @@ def test_an_album_counts_as_many_as_it_has_pictures() -> None:
     chat.plan.add(job("t", Rank.REPLY, id=100), chat.now)
     chat.run(5)
     assert len(chat.sent) == 10
+
+
+def test_a_call_counts_from_when_it_was_answered() -> None:
+    plan = Plan()
+    plan.spent(0.0)
+    plan.spent(2.0, 3)
+    plan.answered(5.0)
+    assert plan.wait(Rank.URGENT, 5.0) == pytest.approx(GROUP.spacing)
+    assert plan.used(64.0) == 3
+    assert plan.used(66.0) == 0
