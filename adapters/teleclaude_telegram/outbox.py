@@ -104,9 +104,7 @@ class Outbox:
         last: bool = False,
         delay: float = 0.0,
     ) -> None:
-        """Queue what must be said; it is durable when this returns. A queued one with ``key`` becomes this one, and is
-        said ``delay`` seconds from now on, unless there is a restart.
-        """
+        """Queue what must be said; it is durable when this returns. A queued one with ``key`` becomes this one."""
         now = self._clock.monotonic()
         waiting = None if key is None else self.plan.find(key)
         if waiting is not None and waiting.id is not None:
