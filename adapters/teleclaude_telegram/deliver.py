@@ -104,6 +104,9 @@ class Deliverer:
         if place is not None and doc.get("tidy"):
             place.tidy_later(message.message_id)
             await self._room.keep(place)
+        if place is not None and "ended" in doc:
+            place.ended = doc["ended"]
+            await self._room.keep(place)
         return True
 
     async def _remove(self, job: Job, place: Place | None) -> bool:

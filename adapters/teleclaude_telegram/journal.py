@@ -48,7 +48,7 @@ class Place:
     """Where a session is in the chat. ``said`` is the offset up to which its output has been shown for good.
 
     ``live`` and ``picture`` are messages that are edited in place; ``tidy`` those that go once they have served, and
-    ``question`` is the one that goes when its question is open no more.
+    ``question`` is the one that goes when its question is open no more. ``ended`` is the end that was told.
     ``asked`` is the fingerprint of the question that was passed on, ``asks`` are its words, ``asked_at`` is when that
     was, ``asked_end`` up to where the output was then, and ``repeats`` how often the same words came again since.
     ``left`` is the computer that has the session now, when it has gone from here, and ``left_at`` when that was noticed
@@ -71,6 +71,7 @@ class Place:
     asked_at: float = 0.0
     asked_end: int | None = None
     repeats: int = 0
+    ended: str = ""
     icon: str = ""
     shows_question: bool = False
     remade: int = 0

@@ -128,6 +128,10 @@ class Outbox:
         self.plan.add(Job(topic, rank, doc, key=key, ready=now + delay), now)
         self._wake.set()
 
+    def holds(self, key: str) -> bool:
+        """Whether something under ``key`` is waiting that must be said, or being sent."""
+        return any(job.key == key and job.id is not None for job in self.plan.jobs)
+
     def sign(self, topic: str, delay: float = SIGN_SECONDS) -> None:
         """A topic is to look in the list as its session is, once there is room for that."""
         self.show(topic, {"do": "title"}, key=f"title:{topic}", delay=delay, rank=Rank.SIGN)

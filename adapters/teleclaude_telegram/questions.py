@@ -54,14 +54,16 @@ class Questions:
                 await self._room.keep(place)
                 self._outbox.sign(place.session_id)
             return False
-        if prompt.fingerprint != place.asked or await self.is_another(place, screen, place.asked_end):
+        if not self._is_passed_on(place, prompt) or await self.is_another(place, screen, place.asked_end):
             name = f"question:{place.session_id}"
             wait = self._asked_just_now(place, prompt)
             if wait > 0:
                 if self._outbox.plan.find(name) is None:
                     self._outbox.show(place.session_id, {"do": "question"}, key=name, delay=wait, rank=Rank.URGENT)
                 return True
-            place.asked, place.asked_end = prompt.fingerprint, _end(screen)
+            if place.question is not None:
+                place.tidy_later(place.question)
+            place.asked, place.asked_end, place.question = prompt.fingerprint, _end(screen), None
             await self._room.keep(place)
             await self._outbox.say(
                 place.session_id,
@@ -71,6 +73,11 @@ class Questions:
             )
             self._outbox.sign(place.session_id)
         return True
+
+    def _is_passed_on(self, place: Place, prompt: Prompt) -> bool:
+        """Whether this very question is in the chat or on its way. After a stop in between it is neither."""
+        there = place.question is not None or self._outbox.holds(f"question:{place.session_id}")
+        return there and prompt.fingerprint == place.asked
 
     async def is_another(self, place: Place, screen: Screen, end: int | None) -> bool:
         """Whether it is asked anew, in the same words as when the output ended there: the program went on to the next

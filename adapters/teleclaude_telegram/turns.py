@@ -175,9 +175,11 @@ class Turns:
         session = await self._room.hub.call(SELF, GetSession(id=place.session_id))
         if session.state in LIVE_STATES:
             return
-        text, failed = render.ended(session)
-        doc = {"do": "say", "text": text.body, "silent": not failed}
-        await self._outbox.say(place.session_id, Rank.FINAL, doc, key=f"ended:{place.session_id}")
+        end = f"{session.epoch} {session.state} {session.exit and session.exit.at}"
+        if end != place.ended:
+            text, failed = render.ended(session)
+            doc = {"do": "say", "text": text.body, "silent": not failed, "ended": end}
+            await self._outbox.say(place.session_id, Rank.FINAL, doc, key=f"ended:{place.session_id}")
         self._outbox.sign(place.session_id, delay=0)
         await self._outbox.say(
             place.session_id, Rank.FINAL, {"do": "close"}, key=f"close:{place.session_id}", last=True

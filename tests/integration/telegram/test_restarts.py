@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from teleclaude.wire.sessions import SendInput
+from teleclaude_telegram.journal import Journal
 from tests.integration.telegram.stage import OWNER, Stage, stage
 from tests.support.wait import eventually
 
@@ -106,6 +107,35 @@ async def cut_short(room: Stage, number: int) -> None:
     )
     updates = room.fake.bot.updates
     assert await room.adapter.journal.burn(tokens[number][0], keyboard=True, by=updates._next)
+
+
+async def test_a_question_that_was_noticed_and_not_yet_queued_is_asked_by_the_next_one(room: Stage) -> None:
+    topic = await room.new("asks")
+    await room.ann.says(ASK, topic=topic)
+    first = await room.button("Yes", topic)
+    await room.worked_off()
+    await room.stop()
+    async with Journal(room.state / "telegram" / "journal.db") as journal:
+        (place,) = await journal.places()
+        place.question = None
+        await journal.keep(place)
+    await room.start()
+    await room.fake.until(lambda: len(room.fake.messages("notes.txt", topic=topic, button="Yes")) == 2, 10)
+    assert "expired" in await room.taps(room.ann, "Yes", message=first)
+    await room.taps(room.ann, "Yes")
+    await room.shows("asks", "you said y")
+
+
+async def test_how_a_session_ended_is_said_once(room: Stage) -> None:
+    topic = await room.new("over")
+    room.fake.flood(2, method="closeForumTopic")
+    await room.ann.says("exit 3", topic=topic)
+    await room.said("Ended with code 3", topic)
+    await room.fake.until(lambda: room.fake.calls("closeForumTopic", ok=False), 10)
+    await room.stop()
+    await room.start()
+    await room.fake.until(lambda: topic.closed, 10)
+    assert len(room.fake.messages("Ended with code 3", topic=topic)) == 1
 
 
 async def test_who_meets_a_defect_hears_of_it(room: Stage) -> None:
