@@ -48,8 +48,11 @@ class Theatre:
 
     def waits(self, words: str) -> bool:
         """Whether something with these words is still to be said."""
+        return self.in_journal("outbox", words)
+
+    def in_journal(self, table: str, words: str) -> bool:
         with closing(sqlite3.connect(self.daemon.state / "telegram" / "journal.db")) as journal:
-            return any(words in doc for (doc,) in journal.execute("SELECT doc FROM outbox"))
+            return any(words in doc for (doc,) in journal.execute(f"SELECT doc FROM {table}"))
 
     def kill_when(self, moment: Callable[[Call], bool]) -> None:
         """Kill the daemon when a call has been done, before it hears of that."""
@@ -163,6 +166,7 @@ async def theatre() -> AsyncIterator[Theatre]:
         async with Client(daemon.socket) as client:
             await client.new(QUIET_SHELL, name="stage")
             this.topic = await fake.until(lambda: fake.topic("stage"), 20)
+            await eventually(lambda: this.in_journal("places", f'"thread": {this.topic.id}'), timeout=20)
         try:
             yield this
         finally:
