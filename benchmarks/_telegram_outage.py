@@ -232,7 +232,7 @@ async def _play() -> AsyncIterator[_Play]:
         room = Room(context, api, journal, folder)
         await room.learn()
         for name in terminals.all:
-            await room.keep(Place(name, name))
+            await room.add(Place(name, name))
         outbox = Outbox(Plan(GROUP), journal, clock, tasks, room.move)
         deliverer = Deliverer(room, outbox)
         tasks.spawn(lambda: outbox.run(deliverer.step), name="outbox", owner="bench", policy=TaskPolicy.RESTART)
