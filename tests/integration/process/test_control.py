@@ -234,12 +234,13 @@ async def test_signals_by_name(commands: Commands) -> None:
 
 
 async def test_a_paused_command_is_not_idle_but_its_time_runs(commands: Commands) -> None:
-    command = await commands.start("echo on; sleep 600", idle_timeout_ms=200, timeout_ms=900)
+    command = await commands.start("echo on; sleep 600", idle_timeout_ms=500, timeout_ms=1300)
     await command.printed(b"on")
     await command.execution.pause()
-    began = time.monotonic()
-    assert isinstance(await command.outcome(), TimedOutState)
-    assert time.monotonic() - began > 0.5
+    outcome = await command.outcome()
+    assert isinstance(outcome, TimedOutState)
+    assert outcome.ending.duration_ms is not None
+    assert outcome.ending.duration_ms >= 1300
 
 
 class FailingTasks:
@@ -348,30 +349,22 @@ async def test_b23_a_long_grace_does_not_keep_the_daemon(
 
 
 async def test_b25_many_groups_at_once_do_not_hold_the_loop(commands: Commands, adopting: None) -> None:
-    # A busy computer only adds to it, so the best of a few tries tells.
-    for _ in range(3):
-        if await _lag_while_many_end(commands) < 0.1:
-            return
-    pytest.fail("the loop stood still each time")
-
-
-async def _lag_while_many_end(commands: Commands) -> float:
-    """Seconds that the loop came late for all but a hundredth of the turns."""
     started = [await commands.start("sleep 600 & wait") for _ in range(50)]
-    lags: list[float] = []
+    turns: list[float] = []
 
     async def measure() -> None:
+        # In time of ours on the processor, to which what else goes on here adds nothing.
         while commands.runner.running:
-            began = time.monotonic()
+            began = time.process_time()
             await asyncio.sleep(0.001)
-            lags.append(time.monotonic() - began - 0.001)
+            turns.append(time.process_time() - began)
 
     for command in started:
         await command.execution.cancel()
     await asyncio.wait_for(measure(), 20)
     for command in started:
         assert isinstance(await command.outcome(), CancelledState)
-    return sorted(lags)[int(len(lags) * 0.99) - 1]
+    assert sorted(turns)[int(len(turns) * 0.99) - 1] < 0.1
 
 
 async def test_e8_who_took_a_session_of_its_own_is_ended_too(commands: Commands, adopting: None) -> None:
