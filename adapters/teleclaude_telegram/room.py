@@ -11,7 +11,7 @@ from telegram import Message
 
 from teleclaude.api import AdapterContext, Hub
 from teleclaude.model import Principal, Role
-from teleclaude_telegram.api import ApiError, BadRequest, BotApi, InvalidToken, explain
+from teleclaude_telegram.api import ApiError, BadRequest, BotApi, explain
 from teleclaude_telegram.journal import Journal, Place
 from teleclaude_telegram.looks import icons_of
 
@@ -114,12 +114,12 @@ class Room:
         await self.journal.set(f"{MODE}:{self.chat_id}", self.mode)
 
     async def _learn_icons(self) -> None:
-        """They are the same for all; a server that does not name any leaves signs in the titles."""
+        """They are the same for all. What was known stays where nothing is learnt, and without any there are signs."""
         try:
             stickers = await self.api.bot.get_forum_topic_icon_stickers()
-        except (BadRequest, InvalidToken) as error:
-            log.debug("telegram_no_icons", error=explain(error))
-            stickers = ()
+        except ApiError as error:
+            log.info("telegram_no_icons", error=explain(error))
+            return
         self.icons = icons_of((sticker.emoji, sticker.custom_emoji_id) for sticker in stickers)
         await self.journal.set(ICONS, json.dumps(self.icons))
 

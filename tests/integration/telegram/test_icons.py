@@ -32,3 +32,15 @@ async def test_an_icon_that_is_refused_leaves_a_sign_in_the_title(room: Stage) -
     topic = await room.new("plain")
     assert topic.name == "🟢 plain"
     assert not topic.icon_custom_emoji_id
+
+
+async def test_a_server_that_names_no_icons_leaves_signs_in_the_titles(room: Stage) -> None:
+    await room.stop()
+    published = len(room.fake.calls("setMyCommands", ok=True))
+    (room.state / "telegram" / "journal.db").unlink()
+    room.fake.fail(502, method="getForumTopicIconStickers", times=None)
+    await room.start()
+    topic = await room.new("signed")
+    assert topic.name == "🟢 signed"
+    assert not topic.icon_custom_emoji_id
+    await room.fake.until(lambda: len(room.fake.calls("setMyCommands", ok=True)) > published)
