@@ -16,7 +16,7 @@ from teleclaude.wire.sessions import GetSession
 from teleclaude_telegram import closing, intake, late
 from teleclaude_telegram.ask import DEFECT, Ask, Tools
 from teleclaude_telegram.commands import COMMANDS, running
-from teleclaude_telegram.elsewhere import concerns, heard, type_once
+from teleclaude_telegram.elsewhere import concerns, heard, left_behind, type_once
 from teleclaude_telegram.gate import Gate
 from teleclaude_telegram.journal import Place
 from teleclaude_telegram.keyboards import Button
@@ -217,9 +217,14 @@ class Desk:
             await clock.sleep(START_LOOK_SECONDS)
         return ask
 
+    def _is_of_others(self, said: Said) -> bool:
+        """Whether a topic that is no session's of ours may yet be somebody's."""
+        room = self._room
+        return room.is_group or room.left_from(said.thread_id) is not None or left_behind(room, said) is not None
+
     async def _understand(self, ask: Ask, said: Said) -> None:
         spoken = read_command(said.text)
-        if ask.place is None and ask.thread is not None and (self._room.is_group or self._room.left_from(ask.thread)):
+        if ask.place is None and ask.thread is not None and self._is_of_others(said):
             await heard(ask, said)
         elif said.attachment is not None:
             await intake.take(ask, said.attachment, said.text)

@@ -9,6 +9,7 @@ from teleclaude.wire.places import ListComputers
 from teleclaude.wire.sessions import ListSessions, SendInput, SessionView
 from teleclaude_telegram.ask import Ask
 from teleclaude_telegram.commands import COMMANDS
+from teleclaude_telegram.journal import Place
 from teleclaude_telegram.moves import tag_of
 from teleclaude_telegram.room import PLAIN, Room
 from teleclaude_telegram.topics import LIVE_STATES
@@ -37,7 +38,11 @@ def concerns(room: Room, said: Said) -> bool:
     if spoken is not None and spoken.bot:
         return spoken.bot == room.username
     if room.mode != PLAIN and said.thread_id is not None:
-        return room.at(said.thread_id) is not None or _is_leaving(room, said, spoken)
+        return (
+            room.at(said.thread_id) is not None
+            or _is_leaving(room, said, spoken)
+            or left_behind(room, said) is not None
+        )
     return bool(room.context.settings.publish_commands)
 
 
@@ -48,6 +53,14 @@ def _is_leaving(room: Room, said: Said, spoken: Spoken | None) -> bool:
     return place is not None and said.date <= place.left_at + (LEAVING_SECONDS if typed else 0)
 
 
+def left_behind(room: Room, said: Said) -> Place | None:
+    """Whose topic this was to be: it was made, and the daemon ended, or the line broke, before it was known here."""
+    if str(said.made_by) != room.bot_id or room.left_from(said.thread_id) is not None:
+        return None
+    mine = (place for place in room.places.values() if not place.left and place.thread not in (None, said.thread_id))
+    return next((place for place in mine if said.made_as in (place.title, place.name)), None)
+
+
 async def heard(ask: Ask, said: Said) -> None:
     """Raises ``TeleclaudeError``."""
     room = ask.tools.room
@@ -55,6 +68,12 @@ async def heard(ask: Ask, said: Said) -> None:
     if spoken is not None and spoken.bot:
         await _addressed(ask, spoken)
         return
+    behind = left_behind(room, said)
+    if behind is not None:
+        raise ConflictError(
+            f"nothing was done: this topic was left behind by a restart, and {behind.name} has another one",
+            operation="telegram",
+        )
     place = room.left_from(said.thread_id)
     if place is None or not room.is_group:
         where = "no session here" if place is None else f"a session that lives on {place.left} now"

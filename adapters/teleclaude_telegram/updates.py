@@ -31,7 +31,8 @@ class Attachment:
 class Said:
     """``user_id`` is None for who has no id of a person: channels, anonymous administrators, bots.
 
-    ``indirect``: forwarded or sent through another bot, so perhaps not the words of the sender.
+    ``indirect``: forwarded or sent through another bot, so perhaps not the words of the sender. ``made_by`` is who made
+    the topic, and ``made_as`` its first name, where the message tells.
     """
 
     update_id: int
@@ -43,6 +44,8 @@ class Said:
     date: int
     indirect: bool
     attachment: Attachment | None
+    made_by: int | None = None
+    made_as: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +178,7 @@ def _said(message: Any, update_id: int) -> Incoming:
     text = message.get("text") or message.get("caption") or ""
     if not isinstance(text, str) or not (text or attachment):
         return Ignored(update_id, "nothing was said")
+    made_by, made_as = _maker(message)
     return Said(
         update_id=update_id,
         chat_id=_id(message["chat"]["id"]),
@@ -185,7 +189,19 @@ def _said(message: Any, update_id: int) -> Incoming:
         date=_id(message["date"]),
         indirect="forward_origin" in message or "forward_date" in message or "via_bot" in message,
         attachment=attachment,
+        made_by=made_by,
+        made_as=made_as,
     )
+
+
+def _maker(message: Any) -> tuple[int | None, str]:
+    """Who made the topic: what is no reply to anything is one to the message with which the topic began."""
+    first = message.get("reply_to_message")
+    made = first.get("forum_topic_created") if isinstance(first, dict) else None
+    maker = first.get("from") if isinstance(first, dict) else None
+    if not isinstance(made, dict) or not isinstance(maker, dict):
+        return None, ""
+    return _id_or_none(maker.get("id")), str(made.get("name", ""))
 
 
 def _person(holder: Any) -> int | None:

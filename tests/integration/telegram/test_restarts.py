@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from teleclaude.wire.sessions import SendInput
+from teleclaude.wire.sessions import CreateSession, SendInput
 from teleclaude_telegram.journal import Journal
 from tests.integration.telegram.stage import OWNER, Stage, stage
 from tests.support.wait import eventually
@@ -136,6 +136,20 @@ async def test_how_a_session_ended_is_said_once(room: Stage) -> None:
     await room.start()
     await room.fake.until(lambda: topic.closed, 10)
     assert len(room.fake.messages("Ended with code 3", topic=topic)) == 1
+
+
+async def test_a_topic_that_was_made_and_never_known_says_where_it_goes_on(room: Stage) -> None:
+    room.fake.cut(method="createForumTopic", done=True)
+    await room.hub.call(OWNER, CreateSession(name="twice", cwd=str(room.work)))
+    await room.fake.until(lambda: len(room.fake.topics()) == 2, 10)
+    behind, topic = room.fake.topics()
+    await room.fake.settle()
+    await room.ann.says("echo lost $((40+2))", topic=behind)
+    said = await room.said("left behind")
+    assert said.thread_id == behind.id
+    await room.ann.says("echo found $((40+2))", topic=topic)
+    await room.said("found 42", topic)
+    assert not room.fake.messages("lost 42")
 
 
 async def test_who_meets_a_defect_hears_of_it(room: Stage) -> None:

@@ -14,7 +14,7 @@ from teleclaude.testing.clock import ManualClock
 from teleclaude.testing.telegram import FakeBotApi
 from teleclaude_telegram.api import BotApi
 from teleclaude_telegram.journal import Journal
-from teleclaude_telegram.poll import RIVAL_SECONDS, Poller
+from teleclaude_telegram.poll import RIVAL_SECONDS, Poller, Rival
 
 DAY = 24 * 3600.0
 
@@ -77,3 +77,9 @@ async def test_x36_after_a_week_of_silence_ids_may_begin_anew_below(polling: Pol
     polling.fake.inject({"update_id": 17, "message": message.view()})
     await polling.until(lambda: polling.fake.bot.updates.confirmed >= 0 and not polling.fake.bot.updates.waiting)
     assert [number for number, _ in await polling.journal.waiting()][-1] == 17
+
+
+def test_x46_a_rival_is_told_of_when_it_stays_and_again_when_it_comes_back() -> None:
+    rival = Rival()
+    met = [at for at in (0, 5, 30, 59, 61, 70, 120, 400, 450, 470) if rival.met(at)]
+    assert met == [61, 470]
