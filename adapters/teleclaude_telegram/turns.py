@@ -52,8 +52,6 @@ class Turn:
     end: int = 0
     screen: str = ""
     """What it showed when it was let go of, for another computer to take."""
-    again: bool = False
-    """It has come back meanwhile: follow it once more."""
     _looks: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:

@@ -130,8 +130,6 @@ class Watcher:
         elif place.left and session.state in _RUNS:
             await self._moves.back(place, session, offset)
             await self._show(place)
-            if session.id in self._watched:
-                self._watched[session.id].again = True
         elif place.closed and session.state in LIVE_STATES:
             await self._outbox.say(session.id, Rank.REPLY, {"do": "reopen"}, key=f"reopen:{session.id}")
         self.retitle(session.id)
@@ -153,11 +151,20 @@ class Watcher:
                 await self._turns.follow(place, turn)
             finally:
                 self._watched.pop(place.session_id, None)
-            if turn.again:
-                self._follow_output(place)
+            await self._look_again(place)
 
         tasks = self._room.context.tasks
         tasks.spawn(follow(), name=f"telegram {place.name}", owner=OWNER, policy=TaskPolicy.REPORT)
+
+    async def _look_again(self, place: Place) -> None:
+        """It may have been started again, or have come back, before its end had been read."""
+        try:
+            session = await self._room.hub.call(SELF, GetSession(id=place.session_id))
+        except TeleclaudeError as error:
+            log.debug("telegram_followed_to_its_end", session=place.session_id, error=str(error))
+            return
+        if session.state in LIVE_STATES and self._ours(session):
+            await self.watch(session)
 
     async def _has_room(self) -> bool:
         """Whether one more can be followed; the oldest that is over gives way."""

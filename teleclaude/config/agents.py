@@ -8,16 +8,23 @@ BUILT_IN_AGENTS: dict[str, dict[str, Any]] = {
     "claude": {
         "command": ["claude", "--session-id", "{conversation_id}"],
         "resume": ["claude", "--resume", "{conversation_id}"],
+        "modes": {"fast": ["--model", "haiku"], "med": ["--model", "sonnet"], "slow": ["--model", "opus"]},
         "submit_delay_ms": 200,
     },
     "codex": {
         "command": ["codex"],
         "resume": ["codex", "resume", "{conversation_id}"],
+        "modes": {
+            "fast": ["-c", "model_reasoning_effort=low"],
+            "med": ["-c", "model_reasoning_effort=medium"],
+            "slow": ["-c", "model_reasoning_effort=high"],
+        },
         "submit_delay_ms": 200,
     },
     "gemini": {
         "command": ["gemini"],
         "resume": ["gemini", "--resume", "{conversation_id}"],
+        "modes": {"fast": ["--model", "flash-lite"], "med": ["--model", "flash"], "slow": ["--model", "pro"]},
         "submit_delay_ms": 200,
     },
     "opencode": {

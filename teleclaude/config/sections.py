@@ -123,10 +123,14 @@ class PythonConfig(Section):
 
 
 class AgentProfile(Section):
-    """How to start an agent, and how to take up a conversation again; ``{conversation_id}`` is filled in in both."""
+    """How to start an agent, and how to take up a conversation again; ``{conversation_id}`` is filled in in both.
+
+    ``modes`` are arguments to add to either, by the name that ``agent: NAME:MODE`` asks for.
+    """
 
     command: Argv
     resume: Argv | None = None
+    modes: dict[Name, Argv] = Field(default_factory=dict)
     submit_delay_ms: Annotated[int, Field(ge=0, le=10_000)] = 200
     env: dict[EnvName, Line] = Field(default_factory=dict)
 

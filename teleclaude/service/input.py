@@ -113,7 +113,7 @@ class Inputs:
     def _submit_delay_ms(self, agent: Agent | None) -> int:
         if agent is None:
             return 0
-        profile = self._settings.current.agents.get(agent.name)
+        profile = self._settings.current.agents.get(agent.name.partition(":")[0])
         return profile.submit_delay_ms if profile is not None else 0
 
 

@@ -107,4 +107,5 @@ def _agent(name: str, profile: AgentProfile) -> AgentProfileView:
         command=list(profile.command),
         installed=shutil.which(profile.command[0], path=search) is not None,
         resumable=profile.resume is not None,
+        modes=list(profile.modes),
     )

@@ -49,11 +49,20 @@ def build_spec(command: CreateSession, principal: Principal, config: Config) -> 
 
 
 def agent_profile(name: str, config: Config) -> AgentProfile:
-    profile = config.agents.get(name)
+    """The profile of ``NAME`` or ``NAME:MODE``; a mode's arguments are in its commands. Raises ``InvalidError``."""
+    agent, colon, mode = name.partition(":")
+    profile = config.agents.get(agent)
     if profile is None:
         known = ", ".join(sorted(config.agents)) or "none"
-        raise InvalidError(f"no agent is called {name!r}; known: {known}", operation=_OPERATION)
-    return profile
+        raise InvalidError(f"no agent is called {agent!r}; known: {known}", operation=_OPERATION)
+    if not colon:
+        return profile
+    more = profile.modes.get(mode)
+    if more is None:
+        known = ", ".join(profile.modes) or f"none; set agents.{agent}.modes"
+        raise InvalidError(f"agent {agent} has no mode {mode!r}; known: {known}", operation=_OPERATION)
+    resume = None if profile.resume is None else (*profile.resume, *more)
+    return profile.model_copy(update={"command": (*profile.command, *more), "resume": resume})
 
 
 def new_conversation(profile: AgentProfile, name: str) -> tuple[Agent, tuple[str, ...]]:

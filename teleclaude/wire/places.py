@@ -38,12 +38,13 @@ class DirectoryList(View):
 
 
 class AgentProfileView(View):
-    """``resumable``: its conversations can be taken up again."""
+    """``resumable``: its conversations can be taken up again. ``modes``: what ``NAME:MODE`` may ask for."""
 
     name: str
     command: list[str]
     installed: bool
     resumable: bool
+    modes: list[str]
 
 
 class AgentList(View):

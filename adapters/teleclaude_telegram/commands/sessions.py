@@ -30,6 +30,7 @@ from teleclaude_telegram.validation import checked
 Run = Callable[[Ask], Awaitable[None]]
 
 MAX_CHOICES = 24
+MODES = ("fast", "med", "slow")
 MAX_NAME = 63
 
 
@@ -85,14 +86,23 @@ async def _somewhere(ask: Ask) -> str:
 
 def agent(name: str) -> Run:
     async def run(ask: Ask) -> None:
-        fields: dict[str, Any] = {"agent": name}
+        mode, prompt = await _mode(ask, name)
+        fields: dict[str, Any] = {"agent": f"{name}:{mode}" if mode else name}
         if ask.place is not None:
             fields["cwd"] = (await ask.call(GetSession(id=ask.place.session_id))).cwd
-        if ask.args:
-            fields["prompt"] = ask.args
+        if prompt:
+            fields["prompt"] = prompt
         await begin(ask, fields)
 
     return run
+
+
+async def _mode(ask: Ask, name: str) -> tuple[str, str]:
+    """The mode, "" for none, and the prompt. A word that means a mode is none of a prompt's, were it missing here."""
+    word, _, rest = ask.args.partition(" ")
+    profiles = (await ask.call(ListAgents())).agents
+    modes = next((profile.modes for profile in profiles if profile.name == name), [])
+    return (word, rest.strip()) if word in (*MODES, *modes) else ("", ask.args)
 
 
 def slug(title: str) -> str:

@@ -247,12 +247,13 @@ async def stage(
     fake_clock: Clock | None = None,
     private: str | None = None,
     timing: Timing = QUICK,
+    sections: dict[str, Any] | None = None,
     **settings: Any,
 ) -> AsyncIterator[Stage]:
     """``private`` "topics" or "plain" plays in Ann's private chat with the bot, "group" in a group without topics."""
     home = Path(tempfile.mkdtemp(prefix="tc-"))
     async with FakeBotApi(budgets=budgets, clock=fake_clock) as fake, AsyncExitStack() as stack:
-        this = Stage(home, fake, clock or SystemClock(), settings, timing)
+        this = Stage(home, fake, clock or SystemClock(), settings, timing, sections=sections)
         fake.bot.topics = private == "topics"
         people = [this.ann, this.bob, this.eve]
         if private == "group":

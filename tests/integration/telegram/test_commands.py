@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import stat
+import sys
 from pathlib import Path
 
 from teleclaude.testing.telegram import Message, Topic
@@ -130,13 +132,54 @@ async def test_listing_renaming_resizing_and_ending(room: Stage) -> None:
     await room.fake.until(lambda: topic.closed, 10)
 
 
-async def test_restarting_and_agents(room: Stage) -> None:
+async def test_restarting(room: Stage) -> None:
     topic = await room.new("again", "echo began; exec cat")
     await room.said("began", topic)
+    await room.ann.says("/agent_resume", topic=topic)
+    await room.said("only an agent's session can be resumed", topic)
     await room.ann.says("/agent_restart", topic=topic)
     await room.fake.until(lambda: len(room.fake.messages("began", topic=topic)) == 2, 10)
-    await room.ann.says("/claude hello")
-    await room.fake.until(lambda: room.fake.messages("⚠️") or len(room.fake.topics()) > 1, 10)
+
+
+async def test_an_agent_in_a_mode_and_its_conversation_taken_up_again(tmp_path: Path) -> None:
+    record = tmp_path / "prompts"
+    program = [sys.executable, "-m", "teleclaude.testing.fake_agent", "--record", str(record)]
+    script = tmp_path / "script.json"
+    script.write_text('{"rules": []}')
+    profile = {
+        "command": [*program, "--session-id", "{conversation_id}"],
+        "resume": [*program, "--resume", "{conversation_id}"],
+        "modes": {"fast": [str(script)]},
+    }
+    async with stage(sections={"agents": {"claude": profile}}) as room:
+        ground = await room.new("ground", ["cat"])
+        await room.ann.says("/claude slow think", topic=ground)
+        await room.said("agent claude has no mode 'slow'; known: fast", ground)
+        await room.ann.says("/claude fast", topic=ground)
+        topic = await room.fake.until(lambda: room.fake.topic("claude-fast"), 10)
+        session = await room.session("claude-fast")
+        assert session.agent is not None
+        assert (session.agent.name, session.cwd) == ("claude:fast", str(room.work))
+        conversation = session.agent.conversation_id
+        await room.shows("claude-fast", "? for help")
+        await room.ann.says("remember the milk", topic=topic)
+        await room.said("You said: remember the milk", topic)
+        await room.ann.says("/agent_resume", topic=topic)
+
+        async def resumed() -> bool:
+            shown = "\n".join(await room.lines("claude-fast"))
+            return "> remember the milk" in shown and "You said" not in shown and "? for help" in shown
+
+        await eventually(resumed, timeout=10)
+        session = await room.session("claude-fast")
+        assert session.command == [*program, "--resume", conversation, str(script)]
+        await room.ann.says("and the bread", topic=topic)
+        await room.said("You said: and the bread", topic)
+    rows = [json.loads(row) for row in record.read_text().splitlines()]
+    assert [(row["prompt"], row["conversation_id"]) for row in rows] == [
+        ("remember the milk", conversation),
+        ("and the bread", conversation),
+    ]
 
 
 async def test_get_sends_files_from_allowed_directories_only(room: Stage) -> None:

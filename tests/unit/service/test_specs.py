@@ -8,7 +8,7 @@ import pytest
 from teleclaude.config import Config
 from teleclaude.errors import ConflictError, ForbiddenError, InvalidError
 from teleclaude.model import Agent, Principal, Role, SessionSpec
-from teleclaude.service.specs import base_name, build_spec, resumed_conversation
+from teleclaude.service.specs import agent_profile, base_name, build_spec, resumed_conversation
 from teleclaude.wire.sessions import CreateSession
 
 OWNER = Principal("local", Role.OWNER)
@@ -93,3 +93,21 @@ def test_below_owner_only_trusted_directories_and_harmless_variables(tmp_path: P
 )
 def test_a_name_is_made_up(command: str | tuple[str, ...] | None, name: str) -> None:
     assert base_name(SessionSpec(command=command, cwd="/")) == name
+
+
+def test_a_mode_adds_its_arguments_to_both_commands() -> None:
+    settings = config(
+        agents={"mine": {"command": ["sh", "-i"], "resume": ["sh", "-c", "x"], "modes": {"fast": ["-m", "small"]}}}
+    )
+    made = spec(settings=settings, agent="mine:fast", prompt="hi")
+    assert made.command == ("sh", "-i", "-m", "small", "hi")
+    assert made.agent == Agent("mine:fast")
+    assert base_name(made) == "mine-fast"
+    profile = agent_profile("mine:fast", settings)
+    assert resumed_conversation(profile, Agent("mine:fast"), operation="o") == ("sh", "-c", "x", "-m", "small")
+    with pytest.raises(InvalidError, match="no mode 'slow'; known: fast"):
+        spec(settings=settings, agent="mine:slow")
+    with pytest.raises(InvalidError, match=r"set agents\.opencode\.modes"):
+        spec(agent="opencode:fast")
+    for name in ("claude", "codex", "gemini"):
+        assert set(config().agents[name].modes) == {"fast", "med", "slow"}
