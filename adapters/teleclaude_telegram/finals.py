@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-import structlog
-
-from teleclaude.errors import GapError, TeleclaudeError
+from teleclaude.errors import GapError
 from teleclaude.wire.output import ReadOutput
-from teleclaude.wire.screens import ReadScreen
 from teleclaude_telegram import moves, render
 from teleclaude_telegram.journal import Place
 from teleclaude_telegram.keyboards import Button, mint
@@ -16,8 +13,6 @@ from teleclaude_telegram.outbox import Outbox
 from teleclaude_telegram.plan import Job
 from teleclaude_telegram.room import SELF, Room
 from teleclaude_telegram.sender import Sender
-
-log = structlog.get_logger(__name__)
 
 FINAL_BYTES = 64 << 10
 FINAL_UNITS = 3400
@@ -58,23 +53,12 @@ class Finals:
         whole = end - start <= FINAL_BYTES
         start = max(start, end - FINAL_BYTES)
         if render.draws(await self._read(place, start, end, "raw")):
-            shown = screen or await self._screen(place)
+            shown = screen or await self._room.last_screen(place)
             if shown:
                 return shown, True
         text = render.clean((await self._read(place, start, end, "text")).decode(errors="replace")).rstrip()
         shown, fits = render.tail(text, FINAL_UNITS)
         return shown, whole and fits
-
-    async def _screen(self, place: Place) -> str:
-        """What it looks like now; empty where that cannot be known."""
-        if place.left:
-            return ""
-        try:
-            screen = await self._room.hub.call(SELF, ReadScreen(id=place.session_id))
-        except TeleclaudeError as error:
-            log.debug("telegram_no_screen", session=place.session_id, error=str(error))
-            return ""
-        return render.screen_text(screen.lines, render.FINAL_LINES)
 
     async def _read(self, place: Place, start: int, end: int, form: Literal["raw", "text"]) -> bytes:
         if end <= start:

@@ -25,7 +25,7 @@ from teleclaude_telegram.api import (
     never_arrived,
 )
 from teleclaude_telegram.journal import Journal
-from teleclaude_telegram.plan import MARGIN_SECONDS, WINDOW_SECONDS, Job, Plan, Rank
+from teleclaude_telegram.plan import MARGIN_SECONDS, WINDOW_SECONDS, Job, Plan, Rank, joined
 from teleclaude_telegram.spool import held
 
 log = structlog.get_logger(__name__)
@@ -108,7 +108,7 @@ class Outbox:
         now = self._clock.monotonic()
         waiting = None if key is None else self.plan.find(key)
         if waiting is not None and waiting.id is not None:
-            waiting.doc, waiting.ready = _joined(waiting.doc, doc), max(waiting.ready, now + delay)
+            waiting.doc, waiting.ready = joined(waiting.doc, doc), max(waiting.ready, now + delay)
             await self._journal.requeue(waiting.id, waiting.doc)
         else:
             row = await self._journal.queue(topic, rank, doc, key=key, last=last)
@@ -293,11 +293,3 @@ class Outbox:
         job.attempts += 1
         job.doc["bare"] = True
         return job.attempts >= MAX_REFUSALS or job.rank >= Rank.LIVE
-
-
-def _joined(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    """The newer one, which is silent only when both are."""
-    joined = old | new
-    if "silent" in old and "silent" in new:
-        joined["silent"] = bool(old["silent"]) and bool(new["silent"])
-    return joined

@@ -254,3 +254,11 @@ def _touch(known: OrderedDict[str, float], topic: str, now: float) -> None:
     known.move_to_end(topic)
     if len(known) > MAX_TOPICS:
         known.popitem(last=False)
+
+
+def joined(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """The newer one, which is silent only when both are."""
+    joined = old | new
+    if "silent" in old and "silent" in new:
+        joined["silent"] = bool(old["silent"]) and bool(new["silent"])
+    return joined

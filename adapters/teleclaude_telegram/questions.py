@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 
-import structlog
-
-from teleclaude.errors import GapError, TeleclaudeError
+from teleclaude.errors import GapError
 from teleclaude.model import Prompt, Screen
 from teleclaude.wire.output import ReadOutput
 from teleclaude.wire.screens import ReadScreen
@@ -17,8 +15,6 @@ from teleclaude_telegram.outbox import Outbox
 from teleclaude_telegram.plan import Job, Rank
 from teleclaude_telegram.room import SELF, Room
 from teleclaude_telegram.sender import Sender
-
-log = structlog.get_logger(__name__)
 
 QUESTION_TTL = 24 * 3600.0
 FORGOTTEN_SECONDS = 60.0
@@ -36,14 +32,8 @@ class Questions:
 
     async def are_there(self, place: Place) -> bool:
         """Whether the screen holds a question, which is then passed on."""
-        if place.left:
-            return False
-        try:
-            screen = await self._room.hub.call(SELF, ReadScreen(id=place.session_id))
-        except TeleclaudeError as error:
-            log.debug("telegram_no_screen", session=place.session_id, error=str(error))
-            return False
-        return await self.ask(place, screen)
+        screen = await self._room.screen(place)
+        return screen is not None and await self.ask(place, screen)
 
     async def ask(self, place: Place, screen: Screen) -> bool:
         """Whether the screen asks something; when it is new, it is queued to be passed on."""

@@ -10,7 +10,10 @@ import structlog
 from telegram import Message
 
 from teleclaude.api import AdapterContext, Hub
-from teleclaude.model import Principal, Role
+from teleclaude.errors import TeleclaudeError
+from teleclaude.model import Principal, Role, Screen
+from teleclaude.wire.screens import ReadScreen
+from teleclaude_telegram import render
 from teleclaude_telegram.api import ApiError, BadRequest, BotApi, explain
 from teleclaude_telegram.journal import Journal, Place
 from teleclaude_telegram.looks import icons_of
@@ -165,6 +168,21 @@ class Room:
         """From now on the session has a place."""
         self.places[place.session_id] = place
         await self.keep(place)
+
+    async def screen(self, place: Place) -> Screen | None:
+        """What its terminal shows now; None where that cannot be known."""
+        if place.left:
+            return None
+        try:
+            return await self.hub.call(SELF, ReadScreen(id=place.session_id))
+        except TeleclaudeError as error:
+            log.debug("telegram_no_screen", session=place.session_id, error=str(error))
+            return None
+
+    async def last_screen(self, place: Place) -> str:
+        """The last lines of that, as text; empty where it cannot be known."""
+        screen = await self.screen(place)
+        return "" if screen is None else render.screen_text(screen.lines, render.FINAL_LINES)
 
     async def keep(self, place: Place) -> None:
         """Write it down, after it was changed. One that was dropped meanwhile stays so."""

@@ -10,7 +10,6 @@ from teleclaude.api import OutputExit, OutputFollower, OutputHandedOff, OutputSt
 from teleclaude.errors import GapError, NotFoundError, TeleclaudeError
 from teleclaude.model import Chunk, Gap
 from teleclaude.wire.output import FollowOutput
-from teleclaude.wire.screens import ReadScreen
 from teleclaude.wire.sessions import GetSession
 from teleclaude_telegram import render
 from teleclaude_telegram.journal import Place
@@ -124,7 +123,7 @@ class Turns:
                     await self._ended(place, turn)
                     return True
                 case OutputState(state="handing_off"):
-                    turn.screen = await self._last_screen(place)
+                    turn.screen = await self._room.last_screen(place)
                 case OutputHandedOff():
                     await self._moves.leave(place, item.computer)
                     await self._parted(place, turn, output.offset)
@@ -139,14 +138,6 @@ class Turns:
         if now - turn.looked >= LOOK_SECONDS and now - (turn.began or now) >= LOOK_SECONDS:
             turn.looked = now
             await self._questions.are_there(place)
-
-    async def _last_screen(self, place: Place) -> str:
-        try:
-            screen = await self._room.hub.call(SELF, ReadScreen(id=place.session_id))
-        except TeleclaudeError as error:
-            log.debug("telegram_no_screen", session=place.session_id, error=str(error))
-            return ""
-        return render.screen_text(screen.lines, render.FINAL_LINES)
 
     async def _silent(self, place: Place, turn: Turn) -> None:
         """No output for a while: a question, or the end of the turn."""
