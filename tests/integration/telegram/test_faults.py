@@ -7,6 +7,7 @@ import stat
 import pytest
 
 from teleclaude.wire.sessions import CloseSession, CreateSession, RestartSession, SendInput
+from teleclaude_telegram import poll
 from tests.integration.telegram.stage import OWNER, QUICK, Stage, stage
 from tests.support.wait import eventually
 
@@ -193,7 +194,8 @@ async def test_x38_a_bot_that_was_thrown_out_keeps_what_it_has_to_say(room: Stag
     await eventually(room.adapter.journal.unsaid, timeout=10)
 
 
-async def test_x46_a_second_poller_is_noticed_and_said(room: Stage) -> None:
+async def test_x46_a_second_poller_is_noticed_and_said(room: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(poll, "CONFLICT_SECONDS", 0.3)
     fault = room.fake.second_poller()
     await room.ann.says("hello")  # ends the poll that waits
 

@@ -88,7 +88,13 @@ async def run_beside(this: Theatre, mark: str) -> None:
     await this.says(f"/run echo {mark} >> {this.marks}; sleep 0.5; kill -9 {this.daemon.pid}; sleep 5")
 
 
-INCOMING = (on_its_way, committed, running, run_beside)
+async def stopping(this: Theatre, mark: str) -> None:
+    """Told to end, and not yet at its end."""
+    this.daemon.signal(signal.SIGTERM)
+    await this.leaves(mark)
+
+
+INCOMING = (on_its_way, committed, running, run_beside, stopping)
 
 
 async def planned(this: Theatre, mark: str) -> None:

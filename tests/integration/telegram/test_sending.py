@@ -29,8 +29,8 @@ async def test_x33_while_told_to_wait_edits_become_one_and_taps_are_answered(roo
     await room.ann.says(ASK, topic=asks)
     question = await room.button("Yes", asks)
     await room.worked_off()
-    room.fake.ban(room.group, 4)
-    await room.ann.says("for i in 1 2 3 4 5 6 7 8 9 10; do echo line $i; sleep 0.3; done", topic=topic)
+    room.fake.ban(room.group, 3)
+    await room.ann.says("for i in 1 2 3 4 5 6 7 8 9 10; do echo line $i; sleep 0.2; done", topic=topic)
     assert await room.taps(room.ann, "Yes", message=question) == ""
     await room.shows("asks", "you said y")
     await room.said("line 10", topic, timeout=15)
