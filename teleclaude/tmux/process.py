@@ -19,16 +19,18 @@ _POLL_SECONDS = 0.005
 
 
 async def foreground_group(pid: int) -> int | None:
-    """The process group that the terminal of ``pid`` has in the foreground; None when there is none.
+    """The process group in the foreground of the terminal that ``pid`` leads a session on; None when there is none.
 
-    Field 8 of proc_pid_stat(5), or ps where there is no /proc.
+    Fields 6 and 8 of proc_pid_stat(5), or ps where there is no /proc.
     """
     if Path("/proc/self/stat").exists():
         try:
             stat = (Path("/proc") / str(pid) / "stat").read_bytes()
         except OSError:
             return None
-        group = int(stat[stat.rindex(b")") + 2 :].split()[5])
+        fields = stat[stat.rindex(b")") + 2 :].split()
+        # What tmux has only just forked is still on the terminal that tmux itself may have been started on.
+        group = int(fields[5]) if int(fields[3]) == pid else -1
     else:
         done = await run_bounded(
             ["ps", "-o", "tpgid=", "-p", str(pid)], operation="tmux.foreground", timeout=_PS_SECONDS
