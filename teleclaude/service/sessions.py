@@ -10,7 +10,7 @@ from typing import Any
 from teleclaude.clock import Clock
 from teleclaude.errors import BusyError, ExitedError, InvalidError, NotFoundError, UnavailableError
 from teleclaude.events import SessionChanged
-from teleclaude.model import Principal, Screen, Session, SessionSpec, Starting
+from teleclaude.model import HandedOff, Principal, Screen, Session, SessionSpec, Starting
 from teleclaude.process.breaker import SpawnBreaker
 from teleclaude.process.signals import parse_signal
 from teleclaude.screen.png import render_png
@@ -313,6 +313,9 @@ class Sessions:
             raise UnavailableError(
                 f"session {reference} waits for tmux, which does not answer; try again later", operation=operation
             )
+        if isinstance(found.session.state, HandedOff):
+            # It left after this command had been taken for one of here: the same again is passed on.
+            raise BusyError(f"session {reference} has just left for another computer; try again", operation=operation)
         raise ExitedError(f"session {reference} has ended; restart it first", operation=operation)
 
     def _view(self, live: Live) -> SessionView:

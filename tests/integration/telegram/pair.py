@@ -56,6 +56,14 @@ class Pair:
         command = HandoffSession(id=name, computer=target.name, timeout_ms=15_000)
         return await source.hub.call(OWNER, command)
 
+    async def marked(self, stage: Stage, name: str, topic: Topic) -> None:
+        """Wait until others can find the topic."""
+
+        async def found() -> bool:
+            return f"telegram:{-self.group.id}:{topic.id}" in (await stage.session(name)).tags
+
+        await eventually(found, timeout=10)
+
     def receipts(self, stage: Stage) -> list[int | None]:
         """At which offset each numbered text was typed, whichever of the two did it; None where that is not known."""
         with closing(sqlite3.connect(f"file:{stage.database}?mode=ro", uri=True)) as database:

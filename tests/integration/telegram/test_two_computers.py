@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from teleclaude.wire.sessions import CreateSession, SendInput
 from tests.integration.telegram.pair import SAYS_ALL, Pair, two_computers
 from tests.integration.telegram.stage import OWNER
 from tests.support.wait import eventually
+
+PAGE = Path(__file__).parents[3] / "docs/telegram.md"
 
 
 @pytest.fixture
@@ -162,12 +165,7 @@ async def test_g15_run_and_py_asked_of_the_other_bot_run_where_the_session_is(pa
     north, south, ann = pair.north, pair.south, pair.north.ann
     topic = await south.new("far", ["cat"])
     us, them = north.bot.user.username, south.bot.user.username
-    mark = f"telegram:{-pair.group.id}:{topic.id}"
-
-    async def marked() -> bool:
-        return mark in (await south.session("far")).tags
-
-    await eventually(marked, timeout=10)
+    await pair.marked(south, "far", topic)
     await ann.says(f"/run@{us} pwd; touch was-here", topic=topic)
     await pair.says(north, str(south.work), topic)
     assert (south.work / "was-here").exists()
@@ -211,3 +209,17 @@ async def test_a_handoff_in_private_chats_says_where_the_session_went() -> None:
         await ann.says("echo $((40+3)) back", chat=north.group)
         await pair.says(north, "43 back")
         assert "not for mine" not in await pair.printed(north, "mine")
+
+
+async def test_the_examples_of_the_page(pair: Pair) -> None:
+    chapter = PAGE.read_text().partition("\n## Several computers\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `(/.*?)` \| `(.*?)` \| `(\w+)`", chapter, re.MULTILINE)
+    assert len(rows) == 5
+    topic = await pair.south.new("far", ["cat"])
+    await pair.marked(pair.south, "far", topic)
+    stages = {stage.name: stage for stage in pair.both}
+    for command, answer, name in rows:
+        stage = stages[name]
+        await stage.ann.says(command.replace("north_bot", pair.north.bot.user.username), topic=topic)
+        await pair.says(stage, answer, topic)
+        assert [one for one in pair.fake.messages(answer, topic=topic) if one.sender.id != stage.bot.user.id] == []
