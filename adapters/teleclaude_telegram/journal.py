@@ -14,6 +14,8 @@ KEPT_UPDATES = 10_000
 """Ids of updates that are remembered, so that a repeat is known."""
 
 IDS_SECONDS = 6 * 24 * 3600.0
+FORGET_EVERY = 100
+"""With so many updates the oldest are forgotten."""
 MAX_CALLBACKS = 20_000
 MAX_TIDY = 200
 
@@ -23,6 +25,7 @@ OFFSET, WAIT = "offset", "told_to_wait"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS updates (id INTEGER PRIMARY KEY, raw TEXT, taken_at REAL NOT NULL);
 CREATE INDEX IF NOT EXISTS updates_waiting ON updates (id) WHERE raw IS NOT NULL;
+CREATE INDEX IF NOT EXISTS updates_taken ON updates (taken_at, id);
 CREATE TABLE IF NOT EXISTS places (session_id TEXT PRIMARY KEY, doc TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS outbox (
     id INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL, rank INTEGER NOT NULL, key TEXT, last INTEGER NOT NULL,
@@ -143,14 +146,13 @@ class Journal(Ledger):
         return [(update_id, json.loads(raw)) for update_id, raw in rows]
 
     async def worked_off(self, update_id: int) -> None:
-        await self._change(
+        done = [
             ("UPDATE updates SET raw = NULL WHERE id = ?", (update_id,)),
             ("DELETE FROM begun WHERE update_id = ?", (update_id,)),
-            (
-                _FORGET_UPDATES,
-                (KEPT_UPDATES,),
-            ),
-        )
+        ]
+        if update_id % FORGET_EVERY == 0:
+            done.append((_FORGET_UPDATES, (KEPT_UPDATES,)))
+        await self._change(*done)
 
     # Places.
 

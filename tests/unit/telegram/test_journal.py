@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from teleclaude_telegram import journal as journal_module
 from teleclaude_telegram.intake import safe_name
-from teleclaude_telegram.journal import Journal, Place
+from teleclaude_telegram.journal import FORGET_EVERY, Journal, Place
 from teleclaude_telegram.keyboards import Button, mint
 
 
@@ -19,6 +22,17 @@ async def test_updates_are_known_again_and_worked_off_once(tmp_path: Path) -> No
         assert [number for number, _ in await journal.waiting()] == [12, 13]
     async with Journal(tmp_path / "t" / "journal.db") as journal:
         assert [number for number, _ in await journal.waiting()] == [12, 13]
+
+
+async def test_only_so_many_updates_are_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal_module, "KEPT_UPDATES", 5)
+    async with Journal(tmp_path / "journal.db") as journal:
+        for number in range(1, 2 * FORGET_EVERY + 1):
+            await journal.take([(number, {})], float(number))
+            await journal.worked_off(number)
+        await journal.take([(number, {}) for number in range(1, 2 * FORGET_EVERY + 1)], 1000.0)
+        again = [number for number, _ in await journal.waiting()]
+    assert again == list(range(1, 2 * FORGET_EVERY - 5))
 
 
 async def test_x36_updates_out_of_order_are_worked_off_in_the_order_of_their_ids(tmp_path: Path) -> None:
