@@ -20,7 +20,7 @@ from teleclaude.service.executions.lifetime import Lifetimes
 from teleclaude.service.executions.live import ExecutionTable
 from teleclaude.service.executions.lookup import ExecutionLookup
 from teleclaude.service.executions.plans import Plans
-from teleclaude.service.executions.policy import cgroups_of, command_environment, policy_of
+from teleclaude.service.executions.policy import cgroups_of, command_environment, policy_of, unenforced_caps
 from teleclaude.service.executions.records import ExecutionRecords
 from teleclaude.service.executions.recovery import recover
 from teleclaude.service.executions.retention import Retention
@@ -125,7 +125,8 @@ class ExecutionPart:
         if self.commands.is_failing:
             return Check(ok=False, detail="the last programs could not be started; the log says why")
         counts = f"{self.commands.running} running, {self.commands.waiting} queued"
-        return Check(ok=True, detail=counts)
+        unenforced = unenforced_caps(self._settings.current, self._runner.cgroups)
+        return Check(ok=True, detail="; ".join([counts, *(f"{key} is not enforced" for key in unenforced)]))
 
     def readings(self) -> list[Reading]:
         return [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import structlog
 
@@ -41,6 +42,16 @@ def cgroups_of(config: Config) -> CgroupRoot | None:
     if section.max_memory_bytes is not None or section.max_processes is not None:
         log.warning("caps_not_enforced", detail="no control group is delegated to the daemon")
     return None
+
+
+def unenforced_caps(config: Config, cgroups: CgroupRoot | None) -> list[str]:
+    """The keys of the caps that are set and do nothing, with ``cgroups`` as ``cgroups_of`` answered."""
+    section, kept = config.executions, cgroups or CgroupRoot(Path())
+    caps = {
+        "executions.max_memory_bytes": (section.max_memory_bytes, kept.memory_max_bytes),
+        "executions.max_processes": (section.max_processes, kept.pids_max),
+    }
+    return [key for key, (wanted, given) in caps.items() if wanted != given]
 
 
 def command_environment(environ: Mapping[str, str]) -> dict[str, str]:
