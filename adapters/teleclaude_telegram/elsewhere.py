@@ -101,21 +101,30 @@ async def _addressed(ask: Ask, spoken: Spoken) -> None:
 
 
 async def _whose(ask: Ask) -> SessionView:
-    """The session of another computer that lives in this topic. Raises ``NotFoundError``."""
+    """The session of another computer that lives in this topic. Raises ``NotFoundError``, and ``ConflictError`` when
+    several carry its tag, which anybody may write who may begin sessions.
+    """
     room = ask.tools.room
     away: list[str] = []
+    live: list[SessionView] = []
     mark = tag_of(room, ask.thread or 0)
     for computer in (await ask.call(ListComputers())).computers:
         if computer.name == room.context.computer:
+            continue
+        if computer.state != "online":
+            away.append(computer.name)
             continue
         try:
             found = (await ask.call(ListSessions(computer=computer.name, tag=mark))).sessions
         except TeleclaudeError:
             away.append(computer.name)
             continue
-        live = [session for session in found if session.state in LIVE_STATES]
-        if live:
-            return live[0]
+        live += [session for session in found if session.state in LIVE_STATES]
+    if len(live) == 1:
+        return live[0]
+    if live:
+        names = ", ".join(f"{session.computer}/{session.name}" for session in live)
+        raise ConflictError(f"several sessions claim this topic ({names}); ask their own bot", operation="telegram")
     said = f"; not reached: {', '.join(away)}" if away else ""
     raise NotFoundError(f"no session of a computer that could be asked has this topic{said}", operation="telegram")
 

@@ -180,6 +180,12 @@ async def test_g15_run_and_py_asked_of_the_other_bot_run_where_the_session_is(pa
     await ann.says(f"/new@{them} other", chat=pair.group)
     await pair.fake.until(lambda: pair.fake.topic("other"), 10)
     assert "other" in await south.sessions()
+    await south.stop()
+    tags = [f"telegram:{-pair.group.id}:{topic.id}"]
+    await south.hub.call(OWNER, CreateSession(name="claims", command=["cat"], cwd=str(south.work), tags=tags))
+    await ann.says(f"/run@{us} touch claimed", topic=topic)
+    await pair.says(north, "several sessions claim this topic", topic)
+    await south.start()
     nobodys = await ann.creates_topic("talk", chat=pair.group)
     await ann.says(f"/run@{us} touch nowhere", topic=nobodys)
     await pair.says(north, "no session of a computer", nobodys)
@@ -187,7 +193,9 @@ async def test_g15_run_and_py_asked_of_the_other_bot_run_where_the_session_is(pa
     await pair.worked_off()
     assert not pair.of(south, topic=nobodys)
     assert len(pair.of(north, topic=nobodys)) == 1
-    assert not list(north.home.rglob("nowhere")) + list(south.home.rglob("nowhere"))
+    assert not [
+        path for home in (north.home, south.home) for name in ("nowhere", "claimed") for path in home.rglob(name)
+    ]
 
 
 async def test_a_handoff_in_private_chats_says_where_the_session_went() -> None:
