@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
+
+import structlog
 
 from teleclaude.errors import InvalidError
 from teleclaude.model import Principal
 from teleclaude.wire.base import Command
 from teleclaude.wire.sessions import SessionView
 from teleclaude_telegram import render
+from teleclaude_telegram.api import ApiError, explain
 from teleclaude_telegram.journal import Place
 from teleclaude_telegram.keyboards import Button, mint
 from teleclaude_telegram.outbox import Outbox
@@ -19,7 +23,10 @@ from teleclaude_telegram.render import Text
 from teleclaude_telegram.room import Room
 from teleclaude_telegram.watch import Watcher
 
+log = structlog.get_logger(__name__)
+
 R = TypeVar("R")
+VANISH_SECONDS = 2.0
 DEFECT = "⚠️ This met a defect of the daemon, whose log has the trace. Look at the session before you try again."
 
 
@@ -137,8 +144,15 @@ class Ask:
         await self.tools.room.keep(place)
 
     async def vanishes(self) -> None:
-        """The message holds what nobody may read in the chat: it goes now, whatever else happens."""
-        if self.place is not None and self.message_id is not None:
+        """The message holds what nobody may read in the chat: it goes now, whatever else waits, or else soon."""
+        room = self.tools.room
+        if self.place is None or self.message_id is None:
+            return
+        try:
+            async with asyncio.timeout(VANISH_SECONDS):
+                await room.api.bot.delete_message(room.chat_id, self.message_id)
+        except (ApiError, TimeoutError) as error:
+            log.debug("telegram_not_removed", error=explain(error))
             doc = {"do": "remove", "message": self.message_id}
             await self.tools.outbox.say(self.place.session_id, Rank.URGENT, doc)
 

@@ -134,6 +134,16 @@ async def test_a_secret_that_was_typed_stays_neither_in_the_chat_nor_in_the_jour
     assert b"correct horse" not in kept
 
 
+async def test_a_secret_does_not_wait_until_something_may_be_said(room: Stage) -> None:
+    topic = await room.new("safe", "stty -echo; printf 'Password: '; read p; exec cat")
+    await room.said("the message is removed", topic)
+    room.fake.ban(room.group, 30)
+    await room.ann.says("/who", topic=topic)
+    await room.fake.until(lambda: [call for call in room.fake.calls() if call.status == 429])
+    message = await room.ann.says("correct horse battery", topic=topic)
+    await room.fake.until(lambda: message.deleted)
+
+
 async def test_a_secret_that_the_bot_may_not_remove_is_left_to_the_person(room: Stage) -> None:
     topic = await room.new("safe", "stty -echo; printf 'Password: '; read p; exec cat")
     await room.said("the message is removed", topic)
