@@ -19,6 +19,7 @@ async def ill(room: Stage, why: str) -> bool:
 
 async def test_a_right_that_comes_back_is_used_at_once(room: Stage) -> None:
     room.fake.demote_bot(room.group)
+    await room.worked_off()
     await room.hub.call(OWNER, CreateSession(name="mute", cwd=str(room.work)))
     await eventually(lambda: ill(room, "may not make topics"), timeout=10)
     await room.hub.call(OWNER, SendInput(id="mute", text="echo in general $((40+2))"))
