@@ -221,11 +221,11 @@ async def _play() -> AsyncIterator[_Play]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tc-bench-")))
         fake = await stack.enter_async_context(FakeBotApi(clock=clock))
         group = fake.add_forum("Work", members=[fake.user(7, "Ann")])
-        tasks = await stack.enter_async_context(TaskRegistry(clock))
         journal = await stack.enter_async_context(Journal(folder / "journal.db"))
         api = await stack.enter_async_context(
             BotApi(fake.token, base_url=fake.base_url, base_file_url=fake.base_file_url)
         )
+        tasks = await stack.enter_async_context(TaskRegistry(clock))
         context = AdapterContext(
             cast(Hub, terminals), tasks, clock, "here", SimpleNamespace(chat_id=group.id), folder, folder
         )

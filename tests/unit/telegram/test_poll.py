@@ -41,11 +41,11 @@ async def polling(tmp_path: Path) -> AsyncIterator[Polling]:
     clock, told = ManualClock(), list[str]()
     async with AsyncExitStack() as stack:
         fake = await stack.enter_async_context(FakeBotApi(clock=clock))
-        tasks = await stack.enter_async_context(TaskRegistry(clock))
         journal = await stack.enter_async_context(Journal(tmp_path / "journal.db"))
         api = await stack.enter_async_context(
             BotApi(fake.token, base_url=fake.base_url, base_file_url=fake.base_file_url)
         )
+        tasks = await stack.enter_async_context(TaskRegistry(clock))
 
         async def alarm(text: str) -> None:
             told.append(text)
