@@ -102,6 +102,7 @@ class Plan:
     _jobs: list[Job] = field(default_factory=list)
     _served: OrderedDict[str, float] = field(default_factory=OrderedDict)
     _lively: OrderedDict[str, float] = field(default_factory=OrderedDict)
+    _aged_last: bool = False
 
     def __len__(self) -> int:
         return len(self._jobs)
@@ -194,16 +195,21 @@ class Plan:
     def next(self, now: float) -> Job | None:
         """What may be said now, by order of rank, then of who waited longest; None while nothing may.
 
-        A lower rank has less room than a higher one, so it has nothing while that one waits.
+        A lower rank has less room than a higher one, so it has nothing while that one waits. What has become of a rank
+        by waiting takes turns with what is of it.
         """
         ready = [job for job in self._jobs if job.ready <= now and not self._held(job)]
         if not ready:
             return None
         rank = min(self.rank(job, now) for job in ready)
-        first = min(
-            (job for job in ready if self.rank(job, now) is rank), key=lambda job: self._served.get(job.topic, -1.0)
-        )
-        return first if self.wait(rank, now, first.messages) <= 0 else None
+        own = [job for job in ready if job.rank is rank]
+        aged = [job for job in ready if job.rank > rank and self.rank(job, now) is rank]
+        turn = aged if aged and not (own and self._aged_last) else own
+        first = min(turn, key=lambda job: self._served.get(job.topic, -1.0))
+        if self.wait(rank, now, first.messages) > 0:
+            return None
+        self._aged_last = turn is aged
+        return first
 
     def delay(self, now: float) -> float | None:
         """Seconds until it is worth asking again; None when nothing is queued."""

@@ -269,3 +269,17 @@ def test_a_call_counts_from_when_it_was_answered() -> None:
     assert plan.wait(Rank.URGENT, 5.0) == pytest.approx(GROUP.spacing)
     assert plan.used(64.0) == 3
     assert plan.used(66.0) == 0
+
+
+def test_an_answer_waits_for_one_at_most_of_those_that_have_waited_long() -> None:
+    chat = Chat()
+    for number in range(60):
+        chat.plan.add(job(f"t{number}", Rank.FINAL, id=number), chat.now)
+    chat.run(62)
+    for number in range(5):
+        reply = job("asks", Rank.REPLY, id=100 + number)
+        before = len(chat.sent)
+        chat.plan.add(reply, chat.now)
+        while reply not in [found for _, found in chat.sent]:
+            chat.run(1)
+        assert len(chat.sent) - before <= 3
