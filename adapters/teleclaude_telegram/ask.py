@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 import structlog
 
 from teleclaude.errors import InvalidError
-from teleclaude.model import Principal
+from teleclaude.model import Principal, PromptKind
 from teleclaude.wire.base import Command
 from teleclaude.wire.sessions import SessionView
 from teleclaude_telegram import render
@@ -143,10 +143,13 @@ class Ask:
         place.tidy_later(self.message_id)
         await self.tools.room.keep(place)
 
-    async def vanishes(self) -> None:
-        """The message holds what nobody may read in the chat: it goes now, whatever else waits, or else soon."""
+    async def hide_secret(self) -> None:
+        """A password that a program asks for goes from the chat now, whatever else waits, or else soon."""
         room = self.tools.room
-        if self.place is None or self.message_id is None:
+        if self.place is None or self.message_id is None or not self.place.asked:
+            return
+        screen = await room.screen(self.place)
+        if screen is None or screen.prompt is None or screen.prompt.kind is not PromptKind.SECRET:
             return
         try:
             async with asyncio.timeout(VANISH_SECONDS):

@@ -10,8 +10,7 @@ from typing import Any
 import structlog
 
 from teleclaude.errors import InvalidError, StoppingError, TeleclaudeError
-from teleclaude.model import Kind, Principal, PromptKind
-from teleclaude.wire.screens import ReadScreen
+from teleclaude.model import Kind, Principal
 from teleclaude.wire.sessions import GetSession
 from teleclaude_telegram import closing, intake, late
 from teleclaude_telegram.ask import DEFECT, Ask, Tools
@@ -253,20 +252,16 @@ class Desk:
         if session.kind is Kind.PYTHON:
             await running.cell(replace(ask, args=text, name="py"))
             return
-        is_secret = await self._asks_secret(ask, place)
-        if is_secret:
-            await ask.vanishes()
+        await ask.hide_secret()
         self._tools.watcher.touched(place.session_id)
-        place.asked = ""
-        await type_once(ask, place.session_id, text)
+        asked, place.asked = place.asked, ""
+        try:
+            await type_once(ask, place.session_id, text)
+        except TeleclaudeError:
+            # Nothing was answered, and nothing has to be asked again.
+            place.asked = place.asked or asked
+            raise
         await ask.served()
-
-    async def _asks_secret(self, ask: Ask, place: Place) -> bool:
-        """Whether a password is being typed, which is to be seen in the chat no longer than it must."""
-        if not place.asked:
-            return False
-        prompt = (await ask.call(ReadScreen(id=place.session_id))).prompt
-        return prompt is not None and prompt.kind is PromptKind.SECRET
 
     async def _nowhere(self, ask: Ask) -> None:
         """Text that belongs to no session of ours. People may talk here: once in a while is enough."""

@@ -20,6 +20,18 @@ async def test_a_viewer_cannot_use_up_the_buttons_of_a_question(room: Stage) -> 
     await room.shows("asks", "you said y")
 
 
+async def test_a_viewer_does_not_answer_a_question_by_writing(room: Stage) -> None:
+    topic = await room.new("open")
+    await room.ann.says("printf 'Overwrite notes.txt? [y/N] '; read it; echo you said $it", topic=topic)
+    await room.button("Yes", topic)
+    (place,) = room.adapter._room.places.values()
+    await room.bob.says("n", topic=topic, chat=room.group)
+    await room.said("operator", topic)
+    assert place.asked
+    await room.taps(room.ann, "Yes")
+    await room.shows("open", "you said y")
+
+
 async def test_a_viewer_looks_at_the_picture_anew_and_presses_no_key(room: Stage) -> None:
     topic = await room.new("view", ["cat"])
     await room.ann.says("/screen", topic=topic)
