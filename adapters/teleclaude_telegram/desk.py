@@ -17,7 +17,6 @@ from teleclaude_telegram.ask import DEFECT, Ask, Tools
 from teleclaude_telegram.commands import COMMANDS, running
 from teleclaude_telegram.elsewhere import concerns, heard, left_behind, type_once
 from teleclaude_telegram.gate import Gate
-from teleclaude_telegram.journal import Place
 from teleclaude_telegram.keyboards import Button
 from teleclaude_telegram.lanes import Lanes
 from teleclaude_telegram.people import People
