@@ -25,6 +25,8 @@ log = structlog.get_logger(__name__)
 
 OWNER = "telegram-sessions"
 MAX_PLACES = 1000
+PART_SECONDS = 5.0
+PART_LOOK_SECONDS = 0.02
 _RUNS = ("starting", "running")
 
 
@@ -128,6 +130,7 @@ class Watcher:
             place = await self._moves.place(session, offset)
             await self._show(place)
         elif place.left and session.state in _RUNS:
+            await self._parted(session.id)
             await self._moves.back(place, session, offset)
             await self._show(place)
         elif place.closed and session.state in LIVE_STATES:
@@ -135,6 +138,13 @@ class Watcher:
         self.retitle(session.id)
         if session.id not in self._watched and (not place.closed or session.state in LIVE_STATES):
             self._follow_output(place)
+
+    async def _parted(self, session_id: str) -> None:
+        """Wait until what it said before it left has been read to its end."""
+        clock = self._room.context.clock
+        deadline = clock.monotonic() + PART_SECONDS
+        while session_id in self._watched and clock.monotonic() < deadline:
+            await clock.sleep(PART_LOOK_SECONDS)
 
     async def _show(self, place: Place) -> None:
         """Where people find it: its topic, or, without topics, as the session that they talk to when there is none."""

@@ -15,6 +15,7 @@ from teleclaude.testing.telegram import Chat, FakeBotApi, Message, Topic
 from teleclaude.wire.handoff import HandoffReply, HandoffSession
 from teleclaude.wire.output import ReadOutput
 from teleclaude.wire.places import ListComputers
+from teleclaude.wire.sessions import ListSessions
 from tests.integration.telegram.stage import OWNER, QUICK, Stage, end_terminals
 from tests.support.fleet import HEARTBEAT_MS, TTL_MS, write_key
 from tests.support.redis import redis_server
@@ -60,7 +61,8 @@ class Pair:
         """Wait until others can find the topic."""
 
         async def found() -> bool:
-            return f"telegram:{-self.group.id}:{topic.id}" in (await stage.session(name)).tags
+            marked = ListSessions(tag=f"telegram:{-self.group.id}:{topic.id}")
+            return [one.name for one in (await stage.hub.call(OWNER, marked)).sessions] == [name]
 
         await eventually(found, timeout=10)
 
