@@ -25,7 +25,7 @@ from teleclaude.log import configure_logging
 from teleclaude.paths import Paths, find_config
 from teleclaude.plugins import Adapters
 from teleclaude.plugins.handlers import EventHandlers, load_handlers
-from teleclaude.process import settle
+from teleclaude.process import claim
 from teleclaude.service import Core, Parts, Settings, build_core
 from teleclaude.store import Database, EventLog
 from teleclaude.streams import StreamStore, make_watcher
@@ -51,7 +51,7 @@ async def run(startup: Startup) -> int:
     stop = asyncio.Event()
     settings = Settings(startup.config)
     clock = SystemClock()
-    await asyncio.to_thread(settle)
+    await asyncio.to_thread(claim)
     async with AsyncExitStack() as stack:
         tasks = await stack.enter_async_context(TaskRegistry(clock))
         _handle_signals(stop, startup, settings)

@@ -1,6 +1,6 @@
 """One-shot commands: started in their own session, watched, limited, and ended with everything they started."""
 
-from teleclaude.process.cgroup import CgroupRoot, find_delegated, settle
+from teleclaude.process.cgroup import CgroupRoot, claim
 from teleclaude.process.group import MARK_VARIABLE, ProcessGroup
 from teleclaude.process.leftovers import end_left_groups, end_leftovers
 from teleclaude.process.limits import ExecutionPolicy, Limits
@@ -25,11 +25,10 @@ __all__ = [
     "Slot",
     "SlotQueue",
     "become_subreaper",
+    "claim",
     "end_left_groups",
     "end_leftovers",
-    "find_delegated",
     "is_subreaper",
     "never_started",
-    "settle",
     "spawn_failed",
 ]

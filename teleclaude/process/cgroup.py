@@ -1,7 +1,7 @@
 """Control groups, version 2, where one is delegated to this process: the one net no descendant slips through.
 
-Source: the kernel's admin-guide/cgroup-v2, for ``cgroup.kill`` 5.14 or newer. Elsewhere ``find_delegated`` answers None
-and executions are followed by process group and descent alone.
+Source: the kernel's admin-guide/cgroup-v2, for ``cgroup.kill`` 5.14 or newer. Elsewhere ``claim`` answers None and
+executions are followed by process group and descent alone.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import structlog
@@ -65,28 +66,28 @@ def find_delegated(proc: Path = Path("/proc/self")) -> CgroupRoot | None:
     """Our own group when it is ours to divide: writable, and marked as delegated (``user.delegate``) or ours alone.
 
     A user's service manager marks nothing, so there a group in which we are alone has to do. For root it does not: root
-    can write everywhere, but a group that the manager has not delegated is that manager's alone.
+    can write everywhere, but a group that the manager has not delegated is that manager's alone. Who is in a leaf was
+    started by the daemon that divides the group above it.
     """
     directory = find_own(proc)
-    if directory is None:
+    if directory is None or directory.name == LEAF or not _is_ours(directory):
         return None
-    # Who has moved to the leaf already divides the group above it.
-    candidates = (directory.parent, directory) if directory.name == LEAF else (directory,)
-    return next((CgroupRoot(candidate) for candidate in candidates if _is_ours(candidate)), None)
+    return CgroupRoot(directory)
 
 
-def settle() -> None:
-    """Move this process to a leaf of its own where a group is delegated to it, before it has any children.
+@cache
+def claim() -> CgroupRoot | None:
+    """The group that is delegated to this process, which moves to a leaf of it; found and done once, at the first call.
 
-    A group that holds processes passes no controller on, and a child that is there already would stay.
+    To be called before there are children: a group that holds processes passes no controller on, and they would stay.
     """
     root = find_delegated()
-    if root is None:
-        return
-    try:
-        root.settle()
-    except OSError as error:
-        log.warning("cgroup_not_divided", directory=str(root.directory), error=str(error))
+    if root is not None:
+        try:
+            root.settle()
+        except OSError as error:
+            log.warning("cgroup_not_divided", directory=str(root.directory), error=str(error))
+    return root
 
 
 @dataclass(frozen=True, slots=True)

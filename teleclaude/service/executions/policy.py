@@ -9,7 +9,7 @@ import structlog
 
 from teleclaude.config import Config
 from teleclaude.model import Overflow
-from teleclaude.process import CgroupRoot, ExecutionPolicy, find_delegated
+from teleclaude.process import CgroupRoot, ExecutionPolicy, claim
 
 log = structlog.get_logger(__name__)
 
@@ -36,7 +36,7 @@ def cgroups_of(config: Config) -> CgroupRoot | None:
 
     Caps that cannot be enforced are said in the log, once; commands run all the same.
     """
-    root, section = find_delegated(), config.executions
+    root, section = claim(), config.executions
     if root is not None:
         return root.with_caps(pids_max=section.max_processes, memory_max_bytes=section.max_memory_bytes)
     if section.max_memory_bytes is not None or section.max_processes is not None:

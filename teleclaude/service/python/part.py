@@ -10,7 +10,7 @@ import structlog
 from teleclaude.api import Check
 from teleclaude.clock import Clock
 from teleclaude.config import Config
-from teleclaude.process import CgroupRoot, find_delegated
+from teleclaude.process import CgroupRoot, claim
 from teleclaude.python import WorkerPool
 from teleclaude.service.executions.part import ExecutionPart
 from teleclaude.service.lookup import Lookup
@@ -119,7 +119,7 @@ class PythonPart:
 
 def _cgroups_of(config: Config) -> CgroupRoot | None:
     """Where workers get control groups of their own, with the configured caps; what cannot be enforced is logged."""
-    root, section = find_delegated(), config.python
+    root, section = claim(), config.python
     if root is not None:
         return root.with_caps(pids_max=section.max_processes, memory_max_bytes=section.max_memory_bytes)
     if section.max_processes is not None:

@@ -72,12 +72,14 @@ async def test_b05_it_is_paused_too(grouped: Commands) -> None:
 _ENABLING = """
 import os, sys
 from pathlib import Path
-from teleclaude.process import CgroupRoot, find_delegated
+from teleclaude.process import CgroupRoot, claim
+from teleclaude.process.cgroup import find_delegated
 root = Path(sys.argv[1])
 (root / "cgroup.procs").write_text("0")
 os.setxattr(root, "trusted.delegate" if os.geteuid() == 0 else "user.delegate", b"1")
 for _ in range(2):
-    assert find_delegated() == CgroupRoot(root)
+    assert claim() == CgroupRoot(root)
+    assert find_delegated() is None
     CgroupRoot(root).enable(sys.argv[2])
 print(Path("/proc/self/cgroup").read_text())
 """

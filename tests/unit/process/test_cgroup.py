@@ -110,10 +110,17 @@ def test_a_users_group_without_a_mark_is_divided_by_who_is_alone_in_it(
     assert find_delegated(tmp_path) == CgroupRoot(hierarchy)
     (hierarchy / "cgroup.procs").write_text(f"1\n{os.getpid()}\n")
     assert find_delegated(tmp_path) is None
-    (hierarchy / LEAF).mkdir()
-    (tmp_path / "cgroup").write_text(f"0::/unit/{LEAF}\n")
+
+
+def test_the_group_above_a_leaf_is_that_daemons_who_made_the_leaf(tmp_path: Path, hierarchy: Path) -> None:
+    """Such as one from whose terminal another one is started."""
+    os.setxattr(hierarchy, "user.delegate", b"1")
+    leaf = hierarchy / LEAF
+    leaf.mkdir()
+    (leaf / "cgroup.procs").write_text(f"{os.getpid()}\n")
     (hierarchy / "cgroup.procs").write_text("")
-    assert find_delegated(tmp_path) == CgroupRoot(hierarchy)
+    (tmp_path / "cgroup").write_text(f"0::/unit/{LEAF}\n")
+    assert find_delegated(tmp_path) is None
 
 
 def test_root_divides_no_group_without_a_mark(tmp_path: Path, hierarchy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
