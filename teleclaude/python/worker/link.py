@@ -35,11 +35,18 @@ class Link:
         return self._socket is None
 
     def send(self, message: Message) -> None:
-        """One whole frame, whatever interrupts us. Raises ``FrameTooLargeError``; nothing was sent then."""
+        """One whole frame, whatever interrupts us. Raises ``FrameTooLargeError``; nothing was sent then.
+
+        When the other side is gone, this process and all it started end: our own end alone would cut the reading
+        thread short while it sees to that.
+        """
         data = encode(message)
         with self._interrupts.shielded(), self._lock:
             if self._socket is not None:
-                self._socket.sendall(data)
+                try:
+                    self._socket.sendall(data)
+                except OSError:
+                    end_everything()
 
     def take_descriptors(self, count: int) -> list[int]:
         """The oldest ``count`` descriptors that came and nobody has taken."""

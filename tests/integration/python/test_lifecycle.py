@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 import statistics
 import subprocess
 import sys
@@ -40,6 +41,18 @@ async def main():
         await asyncio.Event().wait()
 
 asyncio.run(main())
+"""
+
+
+_WORKER = """
+import subprocess, sys
+from teleclaude.python.worker.interrupts import Interrupts
+from teleclaude.python.worker.link import Link
+
+link = Link(int(sys.argv[1]), Interrupts())
+print(subprocess.Popen(["sleep", "600"], start_new_session=True).pid, flush=True)
+sys.stdin.readline()
+link.send({"op": "result"})
 """
 
 
@@ -118,6 +131,32 @@ async def test_d25_nothing_outlives_a_killed_daemon(code: str) -> None:
         daemon.send_signal(signal.SIGKILL)
         await daemon.wait()
     await eventually(lambda: not any(map(alive, pids)), 2)
+
+
+async def test_d25_who_finds_the_daemon_gone_while_it_writes_leaves_nothing_either() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        worker = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-c",
+            _WORKER,
+            str(theirs.fileno()),
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+            cwd=Path(__file__).parents[3],
+        )
+        assert worker.stdin is not None
+        assert worker.stdout is not None
+        async with asyncio.timeout(30):
+            child = int(await worker.stdout.readline())
+            # Its reading thread would hear nothing of this.
+            ours.shutdown(socket.SHUT_RD)
+            worker.stdin.write(b"\n")
+            await worker.wait()
+    assert worker.returncode == -signal.SIGKILL
+    await eventually(lambda: not alive(child), 2)
 
 
 async def test_d22_an_idle_worker_does_nothing(sessions: Sessions) -> None:
