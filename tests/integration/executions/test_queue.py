@@ -88,28 +88,6 @@ async def test_a_reload_changes_the_number_of_slots() -> None:
         assert await daemon.terminate() == 0
 
 
-@pytest.mark.timeout(90)
-async def test_c25_only_ended_ones_go_oldest_first_with_their_files() -> None:
-    async with (
-        daemon_process({"TELECLAUDE_EXECUTIONS__MAX_KEPT": "3"}) as daemon,
-        Client(daemon.socket) as client,
-    ):
-        running = await start(client, "sleep", "600")
-        old = [await run(client, "echo", str(number)) for number in range(6)]
-
-        async def left() -> bool:
-            found = (await client.get("/executions"))["executions"]
-            return [one["id"] for one in found] == [one["id"] for one in (*reversed(old[3:]), running)]
-
-        await eventually(left, timeout=45)
-        kept = {one["id"] for one in old[3:]}
-        # The record goes first, its files right after it.
-        await eventually(lambda: {path.name for path in (daemon.state / "streams").iterdir()} == kept)
-        assert await output(client, old[3]) == b"3\n"
-        await control(client, running, "cancel")
-        await end(client, running)
-
-
 async def test_b24_failing_starts_fail_at_once_until_one_succeeds() -> None:
     async with daemon_process() as daemon, Client(daemon.socket) as client:
         process = psutil.Process(daemon.pid)
@@ -144,3 +122,26 @@ async def test_b22_readiness_counts_what_runs_and_waits(client: Client) -> None:
         await control(client, execution, "cancel")
     await asyncio.gather(*(end(client, execution) for execution in many))
     assert all(marked(execution) == [] for execution in many)
+
+
+@pytest.mark.timeout(90)
+async def test_c25_only_ended_ones_go_oldest_first_with_their_files(client: Client, daemon: DaemonProcess) -> None:
+    # It comes last: what other tests left is old too, and the daemon looks every few seconds, counted from its start.
+    running = await start(client, "sleep", "600")
+    old = [await run(client, "echo", str(number)) for number in range(6)]
+    config = daemon.home / "config" / "teleclaude" / "config.yml"
+    config.parent.mkdir(parents=True)
+    config.write_text("executions: {max_kept: 3}\n")
+    daemon.signal(signal.SIGHUP)
+
+    async def left() -> bool:
+        found = (await client.get("/executions"))["executions"]
+        return [one["id"] for one in found] == [one["id"] for one in (*reversed(old[3:]), running)]
+
+    await eventually(left, timeout=45)
+    kept = {one["id"] for one in old[3:]}
+    # The record goes first, its files right after it.
+    await eventually(lambda: {path.name for path in (daemon.state / "streams").iterdir()} == kept)
+    assert await output(client, old[3]) == b"3\n"
+    await control(client, running, "cancel")
+    await end(client, running)
