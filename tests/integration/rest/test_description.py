@@ -5,9 +5,6 @@ whatever is sent is answered as it says.
 from __future__ import annotations
 
 import asyncio
-import select
-import socket
-import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -115,51 +112,6 @@ def http(outside: Outside) -> Iterator[requests.Session]:
         yield session
 
 
-class Slow:
-    """A client that takes its time to say what it wants: a byte now and then."""
-
-    def __init__(self, port: int) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port))
-        self._socket.setblocking(False)
-        self._began = time.monotonic()
-        self._cut: float | None = None
-        self._socket.sendall(b"GET /v1/health HTTP/1.1\r\nX: ")
-
-    def drip(self) -> None:
-        if self._cut is None:
-            try:
-                self._socket.sendall(b"x")
-                if self._socket.recv(4096):
-                    return
-            except BlockingIOError:
-                return
-            except ConnectionError:
-                pass
-            self._cut = time.monotonic() - self._began
-
-    def cut_after(self) -> float:
-        """Seconds until the server closed the connection, as far as the drips could tell."""
-        while self._cut is None and time.monotonic() - self._began < 45:
-            select.select([self._socket], [], [], 0.5)
-            self.drip()
-        return time.monotonic() - self._began if self._cut is None else self._cut
-
-    def close(self) -> None:
-        self._socket.close()
-
-
-@pytest.fixture(scope="module")
-def slow(outside: Outside) -> Iterator[Slow]:
-    client = Slow(outside.port)
-    yield client
-    client.close()
-
-
-@pytest.fixture(autouse=True)
-def dripping(slow: Slow) -> None:
-    slow.drip()
-
-
 @pytest.mark.parametrize("route", [route for route in ROUTES if not route.endless], ids=title)
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=["allowed", "not-allowed"])
 def test_answers_are_as_described(
@@ -252,7 +204,3 @@ async def test_it_serves_those_who_may_and_nobody_else(house: House, route: Rout
     narrow = await house.outside.new_token("narrow", role="owner", verbs=["session.list"])
     if route.command is not None and route.command.operation != "session.list":
         assert await status(house, route, narrow, id_) == 403
-
-
-def test_r27_a_head_that_does_not_end_is_cut_and_others_did_not_notice(slow: Slow) -> None:
-    assert 25 < slow.cut_after() < 40

@@ -227,6 +227,7 @@ async def test_too_many_headers_are_refused(served: Served) -> None:
 
 
 async def test_r27_a_client_that_sends_its_head_slowly_is_cut(runtime: Path) -> None:
+    assert 25 < Timing().head < 40
     async with serve(runtime, timing=Timing(head=0.5)) as served, wire(served.adapter.path) as slow:
         async with asyncio.TaskGroup() as group:
             dripping = group.create_task(_drip(slow))

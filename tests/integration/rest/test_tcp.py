@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import aiohttp
 import pytest
 
 from teleclaude_rest.pages import PAGES
 from teleclaude_rest.routes import ROUTES
-from tests.integration.rest.served import wire
+from teleclaude_rest.surface import Timing
+from tests.integration.rest.served import serve, wire
 from tests.support.daemon import Client, daemon_process
 from tests.support.outside import Outside, look, outside_daemon, shared_outside_daemon
 from tests.support.wait import eventually
@@ -254,13 +257,15 @@ async def test_a_page_shows_its_token_in_the_first_message(outside: Outside) -> 
         await client.delete("/sessions/shown?purge=true")
 
 
-async def test_w2_a_page_that_shows_nothing_is_closed(outside: Outside) -> None:
-    async with aiohttp.ClientSession() as http:
-        socket = await http.ws_connect(f"{outside.base}/v1/sessions/x/tty")
+async def test_w2_a_page_that_shows_nothing_is_closed(runtime: Path) -> None:
+    assert 4 < Timing().auth < 8
+    async with serve(runtime, listen="127.0.0.1:0", timing=Timing(auth=0.3)) as served, aiohttp.ClientSession() as http:
+        [base] = re.findall(r"http://\S+", (await served.adapter.check()).detail)
+        socket = await http.ws_connect(f"{base}/v1/sessions/x/tty")
         began = time.monotonic()
         assert (await socket.receive_json(timeout=10))["code"] == "unauthenticated"
         assert (await socket.receive(timeout=5)).data == 4001
-        assert 4 < time.monotonic() - began < 8
+        assert 0.2 < time.monotonic() - began < 3
 
 
 async def test_tokens_are_not_stored_and_survive_a_restart() -> None:
