@@ -185,7 +185,7 @@ def check(machine: type[Handing], protocol: type[Protocol], examples: int) -> No
 
 @pytest.mark.parametrize("machine", [Handing, HandingAmongThree, Forcing])
 def test_the_protocol_holds(machine: type[Handing]) -> None:
-    check(machine, Protocol, 100)
+    check(machine, Protocol, 60)
 
 
 WRONG: list[tuple[type[Handing], type[Protocol]]] = [
