@@ -8,6 +8,7 @@ import random
 import re
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,15 @@ PRINT_NUMBERS = ["bash", "-c", "for ((n=1; n<=200000; n++)); do echo $n; (( n % 
 
 KILLS = int(os.environ.get("TELECLAUDE_TEST_KILLS", "8"))
 """How often the daemon is killed while it reads; each takes a second."""
+
+
+@pytest.fixture(scope="module")
+def daemon() -> Iterator[DaemonProcess]:
+    """For what the daemon and its tmux survive; the other tests have one of their own."""
+    with asyncio.Runner() as runner:
+        opened = daemon_process()
+        yield runner.run(opened.__aenter__())
+        runner.run(opened.__aexit__(None, None, None))
 
 
 def numbers(data: bytes) -> list[int]:
@@ -161,16 +171,14 @@ async def test_x12_a_killed_tmux_loses_sessions_but_not_their_output() -> None:
         assert (await client.wait("new", text="alive"))["outcome"] == "matched"
 
 
-async def test_x14_a_killed_pane_leaves_an_exit_record(  # pane's own process, from outside
-) -> None:
-    async with daemon_process() as daemon, Client(daemon.socket) as client:
-        await client.new(["cat"], name="cat")
-        pid = int(daemon.tmux("list-panes", "-a", "-f", "#{==:#{session_name},cat}", "-F", "#{pane_pid}"))
-        os.kill(pid, signal.SIGKILL)
-        assert (await client.wait("cat", exit=True))["outcome"] == "exited"
-        ended = (await client.get("/sessions/cat"))["exit"]
-        assert (ended["code"], ended["signal"], ended["reason"]) == (None, "KILL", "signal")
-        assert ended["at"] is not None
+async def test_x14_a_killed_pane_leaves_an_exit_record(daemon: DaemonProcess, client: Client) -> None:
+    await client.new(["cat"], name="cat")
+    pid = int(daemon.tmux("list-panes", "-a", "-f", "#{==:#{session_name},cat}", "-F", "#{pane_pid}"))
+    os.kill(pid, signal.SIGKILL)
+    assert (await client.wait("cat", exit=True))["outcome"] == "exited"
+    ended = (await client.get("/sessions/cat"))["exit"]
+    assert (ended["code"], ended["signal"], ended["reason"]) == (None, "KILL", "signal")
+    assert ended["at"] is not None
 
 
 async def test_x44_sigterm_in_the_middle_of_work_ends_in_order() -> None:
@@ -179,7 +187,9 @@ async def test_x44_sigterm_in_the_middle_of_work_ends_in_order() -> None:
             await client.new(PRINT_NUMBERS, name="numbers")
 
             async def stop() -> float:
-                await client.wait("numbers", text="\n500\n")
+                # From the beginning: what is typed meanwhile moves the place where a wait begins by itself.
+                until = {"until": {"regex": r"\n5\d\d\n"}, "from": 0, "timeout_ms": 10_000}
+                assert (await client.post("/sessions/numbers/wait", until))["outcome"] == "matched"
                 began = time.monotonic()
                 assert await daemon.terminate() == 0
                 return time.monotonic() - began
@@ -195,21 +205,22 @@ async def test_x44_sigterm_in_the_middle_of_work_ends_in_order() -> None:
             assert (await client.get("/sessions/numbers"))["state"] == "running"
 
 
-async def test_x39_a_client_that_never_reads_harms_nobody(tmp_path: Path) -> None:
-    async with daemon_process() as daemon, Client(daemon.socket) as client:
-        await client.new(["bash", "-c", "yes | head -c 60000000; exec cat"], name="flood")
-        _, writer = await asyncio.open_unix_connection(str(daemon.socket))
-        writer.write(b"GET /v1/sessions/flood/stream?from=0 HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        await writer.drain()
-        for _ in range(20):
-            began = time.monotonic()
-            await client.get("/health")
-            assert time.monotonic() - began < 2
-        await client.new(["cat"], name="other")
-        await client.text("other", "fine")
-        assert (await client.wait("other", text="fine\nfine"))["outcome"] == "matched"
-        writer.close()
-        await client.delete("/sessions/flood")
+async def test_x39_a_client_that_never_reads_harms_nobody(
+    daemon: DaemonProcess, client: Client, tmp_path: Path
+) -> None:
+    await client.new(["bash", "-c", "yes | head -c 60000000; exec cat"], name="flood")
+    _, writer = await asyncio.open_unix_connection(str(daemon.socket))
+    writer.write(b"GET /v1/sessions/flood/stream?from=0 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    await writer.drain()
+    for _ in range(20):
+        began = time.monotonic()
+        await client.get("/health")
+        assert time.monotonic() - began < 2
+    await client.new(["cat"], name="other")
+    await client.text("other", "fine")
+    assert (await client.wait("other", text="fine\nfine"))["outcome"] == "matched"
+    writer.close()
+    await client.delete("/sessions/flood")
 
 
 async def test_x45_a_second_daemon_is_refused_and_names_the_first() -> None:
@@ -244,17 +255,16 @@ async def test_x6_a_killed_recorder_is_named_as_a_gap_and_replaced() -> None:
         assert any(b"recorder_died" in line for line in events)
 
 
-async def test_garbage_on_the_socket_harms_nobody() -> None:
-    async with daemon_process() as daemon, Client(daemon.socket) as client:
-        for garbage in (
-            b"\x00\xff" * 100,
-            b"GET / HTTP/9.9\r\n\r\n",
-            b"POST /v1/sessions HTTP/1.1\r\n" + b"a" * 100_000,
-        ):
-            _, writer = await asyncio.open_unix_connection(str(daemon.socket))
-            writer.write(garbage)
-            writer.close()
-        assert (await client.get("/health"))["status"] == "ok"
+async def test_garbage_on_the_socket_harms_nobody(daemon: DaemonProcess, client: Client) -> None:
+    for garbage in (
+        b"\x00\xff" * 100,
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"POST /v1/sessions HTTP/1.1\r\n" + b"a" * 100_000,
+    ):
+        _, writer = await asyncio.open_unix_connection(str(daemon.socket))
+        writer.write(garbage)
+        writer.close()
+    assert (await client.get("/health"))["status"] == "ok"
 
 
 async def test_x10_a_daemon_that_meets_a_stopped_tmux_adopts_once_it_answers() -> None:
@@ -330,16 +340,15 @@ async def test_what_the_daemon_keeps_is_private_and_its_children_have_the_users_
         os.umask(before)
 
 
-async def test_a_restart_that_cannot_succeed_leaves_the_program_running() -> None:
-    async with daemon_process() as daemon, Client(daemon.socket) as client:
-        folder = daemon.home / "work"
-        folder.mkdir()
-        await client.new(["cat"], name="cat", cwd=str(folder))
-        folder.rmdir()
-        refused = await client.post("/sessions/cat/restart", expect=422)
-        assert "work" in refused["detail"]
-        await client.text("cat", "still here")
-        assert (await client.wait("cat", text="still here\nstill here"))["outcome"] == "matched"
+async def test_a_restart_that_cannot_succeed_leaves_the_program_running(daemon: DaemonProcess, client: Client) -> None:
+    folder = daemon.home / "work"
+    folder.mkdir()
+    await client.new(["cat"], name="cat", cwd=str(folder))
+    folder.rmdir()
+    refused = await client.post("/sessions/cat/restart", expect=422)
+    assert "work" in refused["detail"]
+    await client.text("cat", "still here")
+    assert (await client.wait("cat", text="still here\nstill here"))["outcome"] == "matched"
 
 
 async def test_restarts_refused_while_tmux_is_away_cost_the_next_start_nothing() -> None:
@@ -378,13 +387,12 @@ async def test_a_missing_tmux_is_one_line_and_a_status() -> None:
         assert "Traceback" not in daemon.log
 
 
-async def test_a_session_is_closed_even_while_it_starts() -> None:
-    async with daemon_process() as daemon, Client(daemon.socket) as client:
-        for number in range(20):
-            name = f"s{number}"
-            made, closed = await asyncio.gather(
-                client.new(["cat"], name=name), client.http.delete(client.url(f"/sessions/{name}"))
-            )
-            assert closed.status in (200, 404)
-            state = (await client.get(f"/sessions/{made['id']}"))["state"]
-            assert state == ("exited" if closed.status == 200 else "running")
+async def test_a_session_is_closed_even_while_it_starts(client: Client) -> None:
+    for number in range(20):
+        name = f"s{number}"
+        made, closed = await asyncio.gather(
+            client.new(["cat"], name=name), client.http.delete(client.url(f"/sessions/{name}"))
+        )
+        assert closed.status in (200, 404)
+        state = (await client.get(f"/sessions/{made['id']}"))["state"]
+        assert state == ("exited" if closed.status == 200 else "running")
