@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from teleclaude.model import CompletedState, FailedState, FailureReason
 from tests.support.python import Driven
 
@@ -55,20 +53,17 @@ async def test_d09_one_loop_lives_between_cells(python: Driven) -> None:
     assert await python.value("[loop is asyncio.get_running_loop(), task.done()]") == [True, False]
 
 
-@pytest.mark.parametrize(
-    "code",
-    [
+async def test_d09_every_way_to_run_a_coroutine(python: Driven) -> None:
+    await python.run("import asyncio\nasync def f():\n  await asyncio.sleep(0)\n  return 7")
+    for code in (
         "asyncio.run(f())",
         "asyncio.get_event_loop().run_until_complete(f())",
         "await f()",
         "(await asyncio.gather(f(), f()))[0]",
         "await asyncio.create_task(f())",
-    ],
-)
-async def test_d09_every_way_to_run_a_coroutine(python: Driven, code: str) -> None:
-    await python.run("import asyncio\nasync def f():\n  await asyncio.sleep(0)\n  return 7")
-    for _ in range(2):
-        assert await python.value(code) == 7
+    ):
+        for _ in range(2):
+            assert await python.value(code) == 7, code
 
 
 async def test_d26_exit_is_an_error_and_the_session_lives(python: Driven) -> None:

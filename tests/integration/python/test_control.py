@@ -32,6 +32,10 @@ def alive(pid: int) -> bool:
         return False
 
 
+def gone(pid: int) -> bool:
+    return not alive(pid)
+
+
 async def interrupted(cell: Cell) -> tuple[ExecutionError, float]:
     """The error of an interrupted cell, and how long it took."""
     began = asyncio.get_running_loop().time()
@@ -113,24 +117,26 @@ async def test_d16_a_cancel_that_is_obeyed_keeps_the_namespace(python: Driven) -
         await cell.running.cancel()
 
 
-@pytest.mark.parametrize(
-    "start",
-    ["subprocess.run(['sleep', '600'])", "os.system('sleep 600')", "subprocess.run('sleep 600; true', shell=True)"],
-)
-async def test_d17_the_child_that_a_cell_waits_for_dies_with_an_interrupt(python: Driven, start: str) -> None:
-    cell = python.submit(f"import os, subprocess\nprint('go')\n{start}")
-    await cell.printed("go")
+async def test_d17_the_child_that_a_cell_waits_for_dies_with_an_interrupt(python: Driven) -> None:
     worker = psutil.Process(python.session.pid)
 
     def sleeper() -> psutil.Process | None:
-        return next((child for child in worker.children(recursive=True) if child.name() == "sleep"), None)
+        found = (child for child in worker.children(recursive=True) if child.name() == "sleep" and alive(child.pid))
+        return next(found, None)
 
-    child = await eventually(sleeper)
-    assert child is not None
-    error, _ = await interrupted(cell)
-    assert error.type == "KeyboardInterrupt"
-    await eventually(lambda: not alive(child.pid))
-    assert await python.value("1") == 1
+    for start in (
+        "subprocess.run(['sleep', '600'])",
+        "os.system('sleep 600')",
+        "subprocess.run('sleep 600; true', shell=True)",
+    ):
+        cell = python.submit(f"import os, subprocess\nprint('go')\n{start}")
+        await cell.printed("go")
+        child = await eventually(sleeper)
+        assert child is not None
+        error, _ = await interrupted(cell)
+        assert error.type == "KeyboardInterrupt", start
+        await eventually(partial(gone, child.pid))
+        assert await python.value("1") == 1
 
 
 async def test_d18_busy_or_queued(python: Driven) -> None:
