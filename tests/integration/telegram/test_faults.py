@@ -20,7 +20,7 @@ async def ill(room: Stage, why: str = "") -> bool:
 async def test_x33_told_to_wait_it_keeps_silent_and_then_says_everything(room: Stage) -> None:
     topic = await room.new("flood")
     await room.worked_off()
-    room.fake.ban(room.group, 2)
+    room.fake.ban(room.group, 1)
     await room.ann.says("echo held $((40+2))", topic=topic)
     await room.shows("flood", "held 42")
     await room.said("held 42", topic, timeout=10)
@@ -28,6 +28,7 @@ async def test_x33_told_to_wait_it_keeps_silent_and_then_says_everything(room: S
     assert len(room.fake.messages("held 42", topic=topic)) == 1
 
 
+@pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize("code", [500, 502, 504])
 async def test_x34_a_server_that_fails_is_asked_again(room: Stage, code: int) -> None:
     topic = await room.new("again")
@@ -36,6 +37,7 @@ async def test_x34_a_server_that_fails_is_asked_again(room: Stage, code: int) ->
     await room.said("once 42", topic)
 
 
+@pytest.mark.usefixtures("hasty")
 async def test_x34_a_send_whose_answer_was_lost_is_repeated_and_marked(room: Stage) -> None:
     topic = await room.new("cut")
     room.fake.cut(method="sendMessage", done=True)
@@ -44,6 +46,7 @@ async def test_x34_a_send_whose_answer_was_lost_is_repeated_and_marked(room: Sta
     assert "twice 42" in marked.shown
 
 
+@pytest.mark.usefixtures("hasty")
 async def test_x35_after_an_outage_there_is_one_message_for_each_topic(room: Stage) -> None:
     topics = {name: await room.new(name) for name in ("one", "two")}
     await room.fake.settle()
@@ -69,7 +72,7 @@ async def test_x35_after_an_outage_there_is_one_message_for_each_topic(room: Sta
 async def test_x35_what_is_queued_survives_a_restart(room: Stage) -> None:
     topic = await room.new("kept")
     await room.worked_off()
-    room.fake.ban(room.group, 3)
+    room.fake.ban(room.group, 2)
     await room.ann.says("echo survives $((40+2))", topic=topic)
     await room.shows("kept", "survives 42")
     await eventually(lambda: [job for job in room.adapter._outbox.plan.jobs if job.doc["do"] == "final"], timeout=10)
@@ -84,7 +87,7 @@ async def test_x35_what_is_queued_survives_a_restart(room: Stage) -> None:
 async def test_told_to_wait_it_keeps_silent_over_a_restart(room: Stage) -> None:
     topic = await room.new("hush")
     await room.worked_off()
-    room.fake.ban(room.group, 4)
+    room.fake.ban(room.group, 2)
     await room.ann.says("echo held $((40+2))", topic=topic)
     await room.fake.until(lambda: [call for call in room.fake.calls() if call.status == 429], 10)
     await room.stop()
@@ -109,7 +112,7 @@ async def test_a_bot_that_may_not_make_topics_says_it_all_the_same(room: Stage) 
 async def test_an_upload_that_takes_long_holds_up_no_question(room: Stage) -> None:
     (room.work / "large.bin").write_bytes(b"x" * 1000)
     topic = await room.new("both")
-    room.fake.delay(4, method="sendDocument")
+    room.fake.delay(2.5, method="sendDocument")
     await room.ann.says("/get large.bin", topic=topic)
     await room.worked_off()
     await room.ann.says("printf 'Overwrite notes.txt? [y/N] '; read it", topic=topic)
@@ -221,6 +224,7 @@ async def test_every_poll_says_what_it_wants_and_none_throws_anything_away(room:
     assert not room.fake.calls("deleteWebhook")
 
 
+@pytest.mark.usefixtures("hasty")
 async def test_without_a_network_at_the_start_it_comes_later() -> None:
     async with stage(timing=QUICK) as room:
         await room.stop()
