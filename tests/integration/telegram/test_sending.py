@@ -6,7 +6,7 @@ import pytest
 
 from teleclaude.testing.telegram import Message
 from teleclaude.wire.sessions import SendInput
-from teleclaude_telegram import api
+from teleclaude_telegram import api, turns
 from teleclaude_telegram.topics import MAX_REMADE
 from tests.integration.telegram.stage import OWNER, Stage, stage
 from tests.support.wait import eventually
@@ -24,13 +24,16 @@ def with_content(room: Stage, kind: str) -> list[Message]:
     return [message for message in room.fake.messages() if kind in message.content]
 
 
-async def test_x33_while_told_to_wait_edits_become_one_and_taps_are_answered(room: Stage) -> None:
+async def test_x33_while_told_to_wait_edits_become_one_and_taps_are_answered(
+    room: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "FIRST_LIVE_SECONDS", 0.5)
     asks, topic = await room.new("asks"), await room.new("busy")
     await room.ann.says(ASK, topic=asks)
     question = await room.button("Yes", asks)
     await room.worked_off()
-    room.fake.ban(room.group, 3)
-    await room.ann.says("for i in 1 2 3 4 5 6 7 8 9 10; do echo line $i; sleep 0.2; done", topic=topic)
+    room.fake.ban(room.group, 2)
+    await room.ann.says("for i in 1 2 3 4 5 6 7 8 9 10; do echo line $i; sleep 0.1; done", topic=topic)
     assert await room.taps(room.ann, "Yes", message=question) == ""
     await room.shows("asks", "you said y")
     await room.said("line 10", topic, timeout=15)
@@ -39,6 +42,7 @@ async def test_x33_while_told_to_wait_edits_become_one_and_taps_are_answered(roo
     assert len([message for message in room.fake.messages(topic=topic) if "line 2" in message.shown]) == 1
 
 
+@pytest.mark.usefixtures("hasty")
 async def test_x34_a_call_that_takes_too_long_is_made_again_and_marked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(api, "CALL_SECONDS", 0.4)
     async with stage() as room:
@@ -50,6 +54,7 @@ async def test_x34_a_call_that_takes_too_long_is_made_again_and_marked(monkeypat
         assert "late 42" in marked.shown
 
 
+@pytest.mark.usefixtures("hasty")
 async def test_x34_x38_an_edit_whose_answer_was_lost_or_that_changes_nothing_is_no_trouble(room: Stage) -> None:
     topic = await room.new("edits", ["cat"])
     await room.ann.says("/screen", topic=topic)
@@ -68,6 +73,7 @@ async def test_x34_x38_an_edit_whose_answer_was_lost_or_that_changes_nothing_is_
     assert (await room.adapter.check()).ok
 
 
+@pytest.mark.usefixtures("hasty")
 async def test_x34_a_file_whose_answer_was_lost_is_sent_again_and_marked(room: Stage) -> None:
     topic = await room.new("files")
     (room.work / "notes.txt").write_text("notes")
