@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from teleclaude.model import Kind
 from teleclaude.wire.sessions import CloseSession, CreateSession
+from teleclaude_telegram import turns
 from tests.integration.telegram.stage import OWNER, Stage, stage
 from tests.support.wait import eventually
 
@@ -71,13 +74,17 @@ async def test_g13_long_and_odd_text_is_typed_and_said(room: Stage) -> None:
     assert not room.fake.calls(ok=False)
 
 
-async def test_a_long_turn_has_one_live_message_and_then_a_final_one(room: Stage) -> None:
+async def test_a_long_turn_has_one_live_message_and_then_a_final_one(
+    room: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "FIRST_LIVE_SECONDS", 0.7)
+    monkeypatch.setattr(turns, "LOOK_SECONDS", 0.5)
     topic = await room.new("work")
-    await room.ann.says("for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do echo step $i; sleep 0.3; done", topic=topic)
+    await room.ann.says("for i in $(seq 20); do echo step $i; sleep 0.1; done", topic=topic)
     live = await room.said("step 7", topic)
     await room.fake.until(lambda: live.edits > 0, 10)
     final = await room.fake.until(
-        lambda: [m for m in room.fake.messages("step 15", topic=topic) if m.id != live.id], 10
+        lambda: [m for m in room.fake.messages("step 20", topic=topic) if m.id != live.id], 10
     )
     await room.fake.until(lambda: live.deleted)
     assert "step 1\n" in final[-1].shown
