@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from teleclaude.testing.telegram import Topic
 from teleclaude.testing.telegram.methods.topics import ICONS
 from tests.integration.telegram.stage import Stage
@@ -12,6 +14,7 @@ def icon(topic: Topic) -> str:
     return ICONS.get(topic.icon_custom_emoji_id, "").replace("\ufe0f", "")
 
 
+@pytest.mark.usefixtures("signs_soon")
 async def test_it_runs_it_asks_it_runs_on_and_it_has_ended(room: Stage) -> None:
     topic = await room.new("work", "printf 'Overwrite? [y/N] '; read it; echo went on; read it; exit 0")
     assert topic.name == "work"
