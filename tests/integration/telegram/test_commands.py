@@ -7,6 +7,8 @@ import stat
 import sys
 from pathlib import Path
 
+import pytest
+
 from teleclaude.testing.telegram import Message, Topic
 from teleclaude.wire.sessions import CloseSession, CreateSession, SendInput, UpdateSession
 from teleclaude_telegram.commands import TABLE
@@ -108,6 +110,7 @@ async def test_the_terminal_is_a_picture_that_changes_in_place(room: Stage) -> N
     assert not room.fake.calls("editMessageMedia", ok=False)
 
 
+@pytest.mark.usefixtures("signs_soon")
 async def test_listing_renaming_resizing_and_ending(room: Stage) -> None:
     topic = await room.new("first")
     await room.ann.says("/resize 100 30", topic=topic)
