@@ -128,7 +128,7 @@ async def test_a_question_that_was_noticed_and_not_yet_queued_is_asked_by_the_ne
 
 async def test_how_a_session_ended_is_said_once(room: Stage) -> None:
     topic = await room.new("over")
-    room.fake.flood(2, method="closeForumTopic")
+    room.fake.flood(1, method="closeForumTopic")
     await room.ann.says("exit 3", topic=topic)
     await room.said("Ended with code 3", topic)
     await room.fake.until(lambda: room.fake.calls("closeForumTopic", ok=False), 10)
