@@ -132,9 +132,10 @@ class Outbox:
         """Whether something under ``key`` is waiting that must be said, or being sent."""
         return any(job.key == key and job.id is not None for job in self.plan.jobs)
 
-    def sign(self, topic: str, delay: float = SIGN_SECONDS) -> None:
+    def sign(self, topic: str, delay: float | None = None) -> None:
         """A topic is to look in the list as its session is, once there is room for that."""
-        self.show(topic, {"do": "title"}, key=f"title:{topic}", delay=delay, rank=Rank.SIGN)
+        wait = SIGN_SECONDS if delay is None else delay
+        self.show(topic, {"do": "title"}, key=f"title:{topic}", delay=wait, rank=Rank.SIGN)
 
     async def spend(self, messages: int = 1) -> None:
         """A call that counts is about to be made."""

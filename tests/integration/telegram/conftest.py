@@ -32,4 +32,4 @@ async def room() -> AsyncIterator[Stage]:
 @pytest.fixture
 def signs_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Titles and icons follow their sessions sooner."""
-    monkeypatch.setattr(outbox.Outbox.sign, "__defaults__", (0.6,))
+    monkeypatch.setattr(outbox, "SIGN_SECONDS", 0.6)
