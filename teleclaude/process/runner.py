@@ -24,7 +24,7 @@ from teleclaude.process.orphans import OrphanReaper, is_subreaper
 from teleclaude.process.running import RunningExecution, destroy
 from teleclaude.process.sink import Sink
 from teleclaude.process.spawn import Spawned, spawn
-from teleclaude.tasks import watch_process
+from teleclaude.tasks import watch_child
 
 log = structlog.get_logger(__name__)
 
@@ -198,7 +198,7 @@ class Runner:
     ) -> RunningExecution:
         with ExitStack() as undo:
             undo.callback(spawned.close)
-            watch = watch_process(spawned.identity.pid, spawned.identity.start_time)
+            watch = watch_child(spawned.identity.pid, spawned.identity.start_time)
             undo.callback(watch.close)
             execution = RunningExecution(
                 prepared.execution_id,

@@ -1,6 +1,6 @@
 """Every task, helper process and watched process of the daemon, each with an owner and a deadline."""
 
-from teleclaude.tasks.pidfd import ProcessWatch, process_start_time, send_signal, watch_process
+from teleclaude.tasks.pidfd import ProcessWatch, process_start_time, send_signal, watch_child, watch_process
 from teleclaude.tasks.registry import TaskCounts, TaskFailure, TaskRegistry
 from teleclaude.tasks.subprocess import Completed, run_bounded
 
@@ -13,5 +13,6 @@ __all__ = [
     "process_start_time",
     "run_bounded",
     "send_signal",
+    "watch_child",
     "watch_process",
 ]

@@ -70,12 +70,19 @@ def watch_process(pid: int, start_time: int | None = None) -> ProcessWatch:
     return ProcessWatch(pid, start_time if start_time is not None else process_start_time(pid))
 
 
+def watch_child(pid: int, start_time: int) -> ProcessWatch:
+    """As ``watch_process``, for a child that is not reaped yet: until then its number cannot pass to another one."""
+    _refuse_special(pid)
+    return ProcessWatch(pid, start_time, is_child=True)
+
+
 class ProcessWatch:
     """Tells once that a process has ended (not how: only its parent can know). Made by ``watch_process``."""
 
-    def __init__(self, pid: int, start_time: int | None) -> None:
+    def __init__(self, pid: int, start_time: int | None, *, is_child: bool = False) -> None:
         self.pid = pid
         self.start_time = start_time
+        self._is_child = is_child
         self._loop = asyncio.get_running_loop()
         self._ended = asyncio.Event()
         self._callbacks: list[Callable[[], None]] = []
@@ -133,7 +140,7 @@ class ProcessWatch:
             self._poll()
             return
         # Only now the number cannot change hands any more: look whether it did before.
-        if not _is_same(self.pid, self.start_time):
+        if not self._is_child and not _is_same(self.pid, self.start_time):
             self._finish()
             return
         self._loop.add_reader(self._fd, self._finish)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from teleclaude.tasks import pidfd, process_start_time, send_signal, watch_process
+from teleclaude.tasks import pidfd, process_start_time, send_signal, watch_child, watch_process
 from tests.support.files import open_descriptors
 from tests.support.wait import eventually
 
@@ -79,6 +79,19 @@ async def test_watch_of_a_zombie_or_stranger_has_ended(sleeper: subprocess.Popen
     sleeper.wait()
     async with watch_process(sleeper.pid) as watch:
         assert watch.ended
+
+
+async def test_watch_of_a_child_tells_its_end_also_when_it_is_a_zombie_already(
+    sleeper: subprocess.Popen[bytes],
+) -> None:
+    start = process_start_time(sleeper.pid)
+    assert start is not None
+    async with watch_child(sleeper.pid, start) as watch:
+        assert not watch.ended
+        sleeper.kill()
+        assert await watch.wait(5)
+    async with watch_child(sleeper.pid, start) as late:
+        assert await late.wait(5)
 
 
 async def test_watch_fires_fast(sleeper: subprocess.Popen[bytes]) -> None:
