@@ -126,7 +126,7 @@ class TestRead:
         assert reply.body.decode().startswith("é")
 
     async def test_half_a_character_at_the_very_end_is_replaced(self, api: Api) -> None:
-        await api.new("printf 'a\\303'", "build")
+        await api.new("printf 'a\\303'; sleep 0.1", "build")
         await api.wait("build", exit=True)
         assert (await api.read("/sessions/build/output?format=text&from=1")).body.decode() == "\ufffd"
 

@@ -86,10 +86,10 @@ async def test_one_whose_record_came_too_late_is_withdrawn(parts: Parts, monkeyp
 
 
 async def test_b11_a_fault_while_it_is_started_is_its_end(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(pid: int, start_time: int | None = None) -> None:
+    def broken(pid: int, start_time: int) -> None:
         raise OSError("no watch today")
 
-    monkeypatch.setattr(runner, "watch_process", broken)
+    monkeypatch.setattr(runner, "watch_child", broken)
     async with Runner(parts.tasks, CLOCK, ExecutionPolicy(), {"PATH": "/usr/bin:/bin"}) as running:
         commands = Commands(keeper=parts.keeper, runner=running, tasks=parts.tasks, clock=CLOCK)
         spec = ExecutionSpec(argv=("sleep", "600"), cwd="/")
